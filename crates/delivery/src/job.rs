@@ -1,0 +1,71 @@
+//! What goes in and what comes back. Data only.
+
+use crate::config::TargetId;
+use http::HeaderName;
+use std::time::{Duration, SystemTime};
+use tms_domain::failure::Failure;
+
+/// Name of a header of a single job.
+#[derive(Debug, Clone)]
+pub enum HeaderKey {
+    /// Known when the program was written: `const ID: HeaderName = HeaderName::from_static("webhook-id")`. Cheapest.
+    Known(HeaderName),
+    /// Known at run time; one that is not a header name ends the job as [`Failure::InvalidRequest`].
+    Given(String),
+}
+
+impl From<HeaderName> for HeaderKey {
+    fn from(name: HeaderName) -> Self {
+        HeaderKey::Known(name)
+    }
+}
+
+impl From<String> for HeaderKey {
+    fn from(name: String) -> Self {
+        HeaderKey::Given(name)
+    }
+}
+
+impl From<&str> for HeaderKey {
+    fn from(name: &str) -> Self {
+        HeaderKey::Given(name.to_owned())
+    }
+}
+
+/// One request to send.
+pub struct Job {
+    /// The owner's number for it, given back in [`Completion::key`].
+    pub key: u64,
+    /// The target, set before with `set_target`.
+    pub target: TargetId,
+    /// Headers of this request; they replace the target's of the same name.
+    pub headers: Vec<(HeaderKey, String)>,
+    /// The body; `content-length` is set from it.
+    pub body: Vec<u8>,
+}
+
+/// What became of one job. Each submitted job that is not withdrawn has exactly one while the engine lives.
+#[derive(Debug)]
+pub struct Completion {
+    /// Key of the job.
+    pub key: u64,
+    /// Target of the job.
+    pub target: TargetId,
+    /// The answer, or why there is none.
+    pub result: Result<Response, Failure>,
+    /// How long the attempt took, queue not counted.
+    pub duration: Duration,
+    /// When the attempt began.
+    pub started: SystemTime,
+}
+
+/// The parts of an answer that matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// HTTP status; redirects are not followed.
+    pub status: u16,
+    /// The Retry-After header as it came, if it is text of reasonable length.
+    pub retry_after: Option<String>,
+    /// First bytes of the body when the status is not 2xx and there is a body.
+    pub excerpt: Option<Vec<u8>>,
+}

@@ -1,0 +1,165 @@
+//! What the workers say of themselves: `tms_worker_status`, `tms_version`.
+
+use std::sync::atomic::Ordering;
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+use crate::pg::shmem::{self, Shared, Slot, State};
+use crate::pg::{roles, server};
+
+const PRELOAD_HINT: &str = "Add tms to shared_preload_libraries and restart the server.";
+
+#[pg_extern(sql = false)]
+fn tms_version() -> &'static str {
+    crate::VERSION
+}
+
+#[pg_extern(sql = false)]
+fn tms_notice_unless_preloaded() {
+    if shmem::shared().is_none() {
+        ErrorReport::new(
+            PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+            "tms is not in shared_preload_libraries: events can be enqueued, but nothing delivers them",
+            "tms",
+        )
+        .set_hint(PRELOAD_HINT)
+        .report(PgLogLevel::NOTICE);
+    }
+}
+
+struct Line {
+    component: &'static str,
+    database: Option<String>,
+    pid: Option<i32>,
+    state: &'static str,
+    detail: String,
+    hint: Option<&'static str>,
+}
+
+type Columns = (
+    name!(component, String),
+    name!(database, Option<String>),
+    name!(pid, Option<i32>),
+    name!(state, String),
+    name!(detail, String),
+    name!(hint, Option<String>),
+);
+
+#[pg_extern(sql = false)]
+fn tms_worker_status() -> TableIterator<
+    'static,
+    (
+        name!(component, String),
+        name!(database, Option<String>),
+        name!(pid, Option<i32>),
+        name!(state, String),
+        name!(detail, String),
+        name!(hint, Option<String>),
+    ),
+> {
+    let lines = match shmem::shared() {
+        None => vec![not_preloaded()],
+        Some(shared) => status_of(shared),
+    };
+    TableIterator::new(lines.into_iter().map(columns))
+}
+
+fn columns(line: Line) -> Columns {
+    (line.component.to_owned(), line.database, line.pid, line.state.to_owned(), line.detail, line.hint.map(str::to_owned))
+}
+
+fn not_preloaded() -> Line {
+    Line {
+        component: "launcher",
+        database: None,
+        pid: None,
+        state: "missing",
+        detail: "tms is not in shared_preload_libraries: events are stored, nothing delivers them".to_owned(),
+        hint: Some(PRELOAD_HINT),
+    }
+}
+
+fn status_of(shared: &'static Shared) -> Vec<Line> {
+    let mut lines = vec![launcher(shared)];
+    let (mine, all) = (server::database(), roles::is_platform());
+    for slot in &shared.slots {
+        let oid = slot.database.load(Ordering::SeqCst);
+        let shown = oid == mine || (all && oid != 0 && slot.state() != State::Absent);
+        if shown {
+            lines.extend(workers(slot, oid));
+        }
+    }
+    if !shared.slots.iter().any(|slot| slot.database.load(Ordering::SeqCst) == mine) {
+        lines.push(unknown(mine));
+    }
+    lines
+}
+
+fn launcher(shared: &Shared) -> Line {
+    let pid = shared.launcher.pid();
+    let left_out = shared.databases_without_slot.load(Ordering::SeqCst);
+    Line {
+        component: "launcher",
+        database: None,
+        pid: (pid != 0).then_some(pid),
+        state: if pid == 0 { "starting" } else { "running" },
+        detail: format!(
+            "{} wake-ups{}",
+            shared.launcher_wakeups.load(Ordering::Relaxed),
+            if left_out > 0 { format!("; {left_out} databases are left out") } else { String::new() }
+        ),
+        hint: None,
+    }
+}
+
+fn unknown(oid: u32) -> Line {
+    Line {
+        component: "dispatcher",
+        database: server::database_name(oid),
+        pid: None,
+        state: "unknown",
+        detail: "the launcher has not looked at this database yet; it looks at templates never".to_owned(),
+        hint: None,
+    }
+}
+
+fn workers(slot: &Slot, oid: u32) -> [Line; 2] {
+    let name = server::database_name(oid);
+    let (state, hint) = describe(slot.state());
+    let counters = &slot.counters;
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let line = |component, pid: i32, detail| Line {
+        component,
+        database: name.clone(),
+        pid: (pid != 0).then_some(pid),
+        state: if pid == 0 && state == "running" { "starting" } else { state },
+        detail,
+        hint,
+    };
+    [
+        line(
+            "dispatcher",
+            slot.dispatcher.pid(),
+            format!(
+                "{} delivered, {} failed attempts, {} dead, {} in flight, {} wake-ups since the server started",
+                count(&counters.delivered), count(&counters.failed), count(&counters.dead), count(&counters.in_flight),
+                count(&counters.wakeups),
+            ),
+        ),
+        line("scheduler", slot.scheduler.pid(), format!("{} rounds", slot.scheduler_wakeups.load(Ordering::Relaxed))),
+    ]
+}
+
+fn describe(state: State) -> (&'static str, Option<&'static str>) {
+    match state {
+        State::Serving => ("running", None),
+        State::Hold => ("held", Some("tms.dispatch is hold: set it to on and reload to deliver.")),
+        State::Off => ("off", Some("tms.dispatch is off: set it to on and reload to deliver.")),
+        State::VersionMismatch => ("held", Some("Library and extension have different versions: run ALTER EXTENSION tms UPDATE.")),
+        State::NoSlot => ("waiting", Some("No worker slot is free: raise max_worker_processes; databases take turns until then.")),
+        State::Failing => ("failing", Some("A worker ended with an error and is tried again after a pause: see the server log.")),
+        State::Leaving => ("leaving", None),
+        State::Absent | State::Unknown => ("starting", None),
+    }
+}

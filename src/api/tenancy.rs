@@ -1,0 +1,182 @@
+//! Which company the caller is, and what roles may do: `tms_current_company`, `tms_bind_role`, `tms_grant`, `tms_revoke`.
+
+use std::ffi::CString;
+
+use pgrx::prelude::*;
+use tms_domain::capability::Capability;
+use uuid::Uuid;
+
+use crate::errors::{self, Result};
+use crate::pg::cache::Binding;
+use crate::pg::{roles, server, spi};
+use crate::{settings, store};
+
+/// The company the calling role acts for.
+///
+/// The calling role is the outer user. Where the role that logged in is bound to a company, no SET ROLE leads to another one:
+/// the answer is then none.
+pub(crate) fn current_company() -> Option<[u8; 16]> {
+    let (outer, session) = (roles::outer_user(), roles::session_user());
+    let company = match store::roles::binding(outer) {
+        Binding::Bound(company) => Some(company),
+        Binding::Enrolled => requested_company(),
+        Binding::None => None,
+    };
+    if outer != session {
+        if let Binding::Bound(own) = store::roles::binding(session) {
+            return company.filter(|company| *company == own);
+        }
+    }
+    company
+}
+
+/// What the request of an enrolled role names: only the claims a server signed, never what a user may edit.
+fn requested_company() -> Option<[u8; 16]> {
+    claimed_company().or_else(settings::company_id).and_then(|text| Uuid::try_parse(&text).ok()).map(Uuid::into_bytes)
+}
+
+fn claimed_company() -> Option<String> {
+    let claims = server::setting(c"request.jwt.claims").filter(|text| !text.is_empty())?;
+    let claims: serde_json::Value = serde_json::from_str(&claims).ok()?;
+    claims.get("app_metadata")?.get("company_id")?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// The company an event is enqueued for: the caller's own, or for the platform any, or none.
+pub(crate) fn company_for(asked: Option<[u8; 16]>) -> Result<Option<[u8; 16]>> {
+    let own = current_company();
+    match asked {
+        None if own.is_some() => Ok(own),
+        None if roles::is_platform() => Ok(None),
+        None => Err(errors::no_company()),
+        Some(_) if asked == own => Ok(asked),
+        Some(_) if roles::is_platform() => Ok(asked),
+        Some(_) if own.is_none() => Err(errors::no_company()),
+        Some(_) => Err(errors::foreign_company()),
+    }
+}
+
+/// Raises 42501 unless the caller has the rights of the platform.
+pub(crate) fn require_platform(what: &str) -> Result<()> {
+    if roles::is_platform() { Ok(()) } else { Err(errors::platform_only(what)) }
+}
+
+#[pg_extern(sql = false)]
+fn tms_current_company() -> Option<pgrx::Uuid> {
+    current_company().map(pgrx::Uuid::from_bytes)
+}
+
+#[pg_extern(sql = false)]
+fn tms_uuid_v7() -> pgrx::Uuid {
+    pgrx::Uuid::from_bytes(super::outbox::new_id())
+}
+
+#[pg_extern(sql = false)]
+fn tms_bind_role(role: Option<&str>, company_id: Option<pgrx::Uuid>) -> Result<()> {
+    require_platform("bind a role to a company")?;
+    let oid = role_named("tms_bind_role", role)?;
+    store::roles::bind(oid, company_id.map(|company| *company.as_bytes()));
+    Ok(())
+}
+
+#[pg_extern(sql = false)]
+fn tms_unbind_role(role: &str) -> Result<bool> {
+    require_platform("unbind a role")?;
+    let oid = role_named("tms_unbind_role", Some(role))?;
+    Ok(store::roles::unbind(oid))
+}
+
+#[pg_extern(sql = false)]
+fn tms_grant(role: Option<&str>, capability: Option<&str>) -> Result<()> {
+    require_platform("grant a capability")?;
+    let (oid, name, capability) = role_and_capability("tms_grant", role, capability)?;
+    store::roles::add_capability(oid, capability.as_str());
+    run(grants_of(capability), "GRANT", "TO", name);
+    Ok(())
+}
+
+#[pg_extern(sql = false)]
+fn tms_revoke(role: Option<&str>, capability: Option<&str>) -> Result<()> {
+    require_platform("revoke a capability")?;
+    let (oid, name, capability) = role_and_capability("tms_revoke", role, capability)?;
+    store::roles::remove_capability(oid, capability.as_str());
+    let kept: Vec<Grant> = store::roles::capabilities(oid)
+        .iter()
+        .filter_map(|held| Capability::parse(held).ok())
+        .flat_map(grants_of)
+        .collect();
+    let taken = grants_of(capability).into_iter().filter(|grant| !kept.contains(grant)).collect();
+    run(taken, "REVOKE", "FROM", name);
+    Ok(())
+}
+
+fn role_named(function: &str, role: Option<&str>) -> Result<u32> {
+    let role = role.ok_or_else(|| errors::null_argument(function, "role"))?;
+    roles::oid_of(role).ok_or_else(|| errors::unknown_role(role))
+}
+
+fn role_and_capability<'a>(
+    function: &str,
+    role: Option<&'a str>,
+    capability: Option<&str>,
+) -> Result<(u32, &'a str, Capability)> {
+    let name = role.ok_or_else(|| errors::null_argument(function, "role"))?;
+    let capability = capability.ok_or_else(|| errors::null_argument(function, "capability"))?;
+    let capability = Capability::parse(capability).map_err(errors::problem)?;
+    Ok((role_named(function, role)?, name, capability))
+}
+
+/// What is granted: privilege and object, as GRANT wants them. `{f}` stands for the functions' schema.
+type Grant = (&'static str, &'static str);
+
+const READ_STATUS: [Grant; 7] = [
+    ("SELECT", "TABLE tms.event_outbox"),
+    ("SELECT", "TABLE tms.dead_letter_queue"),
+    ("SELECT", "TABLE tms.delivery_attempts"),
+    ("SELECT", "TABLE tms.targets"),
+    ("SELECT", "TABLE tms.outbox_status"),
+    ("SELECT", "TABLE tms.target_status"),
+    ("EXECUTE", "FUNCTION {f}.tms_worker_status()"),
+];
+
+const PRODUCE: [Grant; 6] = [
+    (
+        "EXECUTE",
+        "FUNCTION {f}.tms_enqueue(text, jsonb, text, uuid, text, text, timestamptz, integer, integer, jsonb)",
+    ),
+    ("EXECUTE", "FUNCTION {f}.tms_enqueue_batch(text, jsonb[], text, uuid)"),
+    ("SELECT", "TABLE tms.event_outbox"),
+    // Plain INSERT: everything an application may say of an event, and nothing the dispatcher writes. The id is not among them:
+    // choosing it would tell, by a conflict, which ids other companies have.
+    (
+        "INSERT (event_type, payload, target_system, company_id, priority, available_at, max_retries, idempotency_key, ordering_key, headers)",
+        "TABLE tms.event_outbox",
+    ),
+    // What the defaults of a plain INSERT call in the name of the role.
+    ("EXECUTE", "FUNCTION tms.uuid_v7()"),
+    ("USAGE", "SEQUENCE tms.event_outbox_seq"),
+];
+
+fn grants_of(capability: Capability) -> Vec<Grant> {
+    match capability {
+        Capability::Producer => PRODUCE.to_vec(),
+        // Operators and auditors see their company's state; what operators may change comes with the dead-letter functions.
+        Capability::Operator | Capability::Auditor => READ_STATUS.to_vec(),
+        // These come with pull targets and agent tasks: holding them gives nothing yet.
+        Capability::Consumer | Capability::Agent | Capability::Approver => Vec::new(),
+    }
+}
+
+fn run(grants: Vec<Grant>, verb: &str, preposition: &str, role: &str) {
+    let role = pgrx::spi::quote_identifier(role);
+    let schema = pgrx::spi::quote_identifier(store::catalog::extension_schema().unwrap_or_default());
+    spi::connect(|session| {
+        for (privilege, object) in grants {
+            let object = object.replace("{f}", &schema);
+            let statement = format!("{verb} {privilege} ON {object} {preposition} {role}");
+            // An identifier cannot contain NUL: role and schema exist.
+            if let Ok(statement) = CString::new(statement) {
+                session.run_once(&statement);
+            }
+        }
+    });
+}

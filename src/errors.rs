@@ -1,0 +1,110 @@
+//! The one place where a mistake becomes an error with SQLSTATE, message, DETAIL and HINT.
+
+use pgrx::PgSqlErrorCode;
+use pgrx::pg_sys::panic::ErrorReport;
+use tms_domain::problem::{Kind, Problem};
+
+/// What every fallible function of the extension returns; pgrx keeps SQLSTATE, DETAIL and HINT of it.
+pub(crate) type Result<T> = std::result::Result<T, ErrorReport>;
+
+fn report(code: PgSqlErrorCode, message: String) -> ErrorReport {
+    ErrorReport::new(code, message, "tms")
+}
+
+/// A value the domain crate refused: 22023, or 0A000 for what this release does not do yet.
+pub(crate) fn problem(problem: Problem) -> ErrorReport {
+    let code = match problem.kind {
+        Kind::Invalid => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        Kind::NotAvailable => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+    };
+    let mut error = report(code, problem.message);
+    if let Some(detail) = problem.detail {
+        error = error.set_detail(detail);
+    }
+    if let Some(hint) = problem.hint {
+        error = error.set_hint(hint);
+    }
+    error
+}
+
+/// 22004: an argument that must have a value has none.
+pub(crate) fn null_argument(function: &str, argument: &str) -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+        format!("{argument} of {function} must not be NULL"),
+    )
+    .set_hint(format!("Pass a value for {argument}."))
+}
+
+/// 22023: a value out of its range.
+pub(crate) fn out_of_range(what: &str, value: &str, expected: &str) -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        format!("{what} {value} is out of range"),
+    )
+    .set_detail(format!("Expected {expected}."))
+    .set_hint(format!("Correct {what} and call again."))
+}
+
+/// 54000: a payload larger than the server's limit.
+pub(crate) fn payload_too_large(size: usize, limit: usize) -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+        format!("payload of {size} bytes is larger than tms.max_payload_bytes"),
+    )
+    .set_detail(format!("The limit is {limit} bytes, counted in jsonb's own form."))
+    .set_hint("Send a reference to the data instead of the data, or raise tms.max_payload_bytes.")
+}
+
+/// 42704: no target of this name; names the nearest one.
+pub(crate) fn unknown_target(name: &str, nearest: Option<&str>) -> ErrorReport {
+    let hint = match nearest {
+        Some(nearest) => format!("Did you mean \"{nearest}\"? Targets are created by tms_target_set."),
+        None => "Create it first: SELECT tms_target_set(name, 'http', '{\"url\": \"https://...\"}').".to_owned(),
+    };
+    report(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, format!("target \"{name}\" does not exist"))
+        .set_detail("An event can be enqueued only for a target in tms.targets.")
+        .set_hint(hint)
+}
+
+/// 42704: no role of this name.
+pub(crate) fn unknown_role(name: &str) -> ErrorReport {
+    report(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"))
+        .set_hint("Create the role first, or correct its name.")
+}
+
+/// 42501: the caller may not do this for the platform.
+pub(crate) fn platform_only(what: &str) -> ErrorReport {
+    report(PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE, format!("permission denied to {what}"))
+        .set_detail("This is a right of the platform: of superusers and of roles with BYPASSRLS.")
+        .set_hint("Ask the owner of the database.")
+}
+
+/// 42501: the caller acts for no company.
+pub(crate) fn no_company() -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        "the current role acts for no company".to_owned(),
+    )
+    .set_detail("Only a role that bypasses row-level security may enqueue for the platform.")
+    .set_hint("Bind the role with tms_bind_role(role, company_id), or enrol it and set its claims or tms.company_id.")
+}
+
+/// 42501: the caller named a company that is not its own. The answer is the same whether that company exists or not.
+pub(crate) fn foreign_company() -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        "company_id is not the company of the current role".to_owned(),
+    )
+    .set_detail("A role acts for its own company only.")
+    .set_hint("Leave company_id out, or call as a role of that company.")
+}
+
+/// 0A000: an argument that is part of the contract and comes with a later release.
+pub(crate) fn not_available(what: &str) -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+        format!("{what} is not available in tms {}", crate::VERSION),
+    )
+    .set_hint("Leave it out; it is refused rather than ignored.")
+}

@@ -1,0 +1,52 @@
+//! tms: a transactional outbox, delivered by PostgreSQL itself.
+//!
+//! The map of the rooms:
+//! - [`settings`]: every setting, with the reason for its default; [`errors`]: the one place where a mistake becomes SQLSTATE,
+//!   DETAIL and HINT.
+//! - [`api`]: what SQL calls, by family: convert, call, convert.
+//! - [`store`]: the SQL statements, one file per table.
+//! - [`workers`]: launcher, dispatcher and scheduler.
+//! - [`pg`]: the only room with `unsafe`: SPI, shared memory, hooks, callbacks, triggers.
+//!
+//! Decisions that need no server live in `crates/domain`, the HTTP engine in `crates/delivery`; the SQL objects are written by
+//! hand in `sql/install/`.
+
+use pgrx::prelude::*;
+
+mod api;
+mod errors;
+mod pg;
+mod settings;
+mod store;
+mod workers;
+
+#[cfg(any(test, feature = "pg_test"))]
+#[path = "../pg_test/mod.rs"]
+mod pg_test;
+
+pgrx::pg_module_magic!(name, version);
+
+/// Version of this library; the SQL side's version is `pg_extension.extversion`.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+// The install script, for `cargo pgrx`; the Makefile concatenates the same files in the same order.
+pgrx::extension_sql_file!("../sql/install/01_schema.sql", name = "schema", bootstrap);
+pgrx::extension_sql_file!("../sql/install/02_tenancy.sql", name = "tenancy", requires = ["schema"]);
+pgrx::extension_sql_file!("../sql/install/03_targets.sql", name = "targets", requires = ["tenancy"]);
+pgrx::extension_sql_file!("../sql/install/04_outbox.sql", name = "outbox", requires = ["targets"]);
+pgrx::extension_sql_file!("../sql/install/05_letters.sql", name = "letters", requires = ["outbox"]);
+pgrx::extension_sql_file!("../sql/install/06_status.sql", name = "status", requires = ["letters"]);
+pgrx::extension_sql_file!("../sql/install/90_rights.sql", name = "rights", finalize);
+
+/// Called when the library is loaded: by the postmaster when it is preloaded, else by the first backend that needs it.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    if pg::server::is_binary_upgrade() {
+        return;
+    }
+    settings::define();
+    pg::init();
+    if pg::server::is_preloading() {
+        workers::register_launcher();
+    }
+}

@@ -1,0 +1,122 @@
+//! Texts and arrays between Rust and PostgreSQL.
+
+use pgrx::pg_sys;
+
+use super::spi::Tid;
+
+/// A text datum in the current memory context.
+pub(crate) fn text(value: &str) -> pg_sys::Datum {
+    // SAFETY: pointer and length are those of a live str; the result is a fresh copy.
+    unsafe {
+        pg_sys::Datum::from(pg_sys::cstring_to_text_with_len(
+            value.as_ptr().cast(),
+            i32::try_from(value.len()).unwrap_or(i32::MAX),
+        ))
+    }
+}
+
+/// Copies a text datum, detoasting it; invalid UTF-8 (other server encodings) is replaced.
+pub(crate) fn text_of(datum: pg_sys::Datum) -> String {
+    // SAFETY: the datum is a text that is valid for the duration of the call; what detoasting allocates is freed.
+    unsafe {
+        let stored = datum.cast_mut_ptr::<pg_sys::varlena>();
+        let plain = pg_sys::pg_detoast_datum_packed(stored);
+        let bytes = std::slice::from_raw_parts(
+            pgrx::varlena::vardata_any(plain).cast::<u8>(),
+            pgrx::varlena::varsize_any_exhdr(plain),
+        );
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        if plain != stored {
+            pg_sys::pfree(plain.cast());
+        }
+        text
+    }
+}
+
+fn build(
+    mut values: Vec<pg_sys::Datum>,
+    mut nulls: Option<Vec<bool>>,
+    element: (pg_sys::Oid, i32, bool, u8),
+) -> pg_sys::Datum {
+    let mut length = i32::try_from(values.len()).unwrap_or(i32::MAX);
+    let mut lower = 1;
+    // SAFETY: one dimension of `length` entries; nulls has as many entries as values or is NULL; construct_md_array copies.
+    unsafe {
+        pg_sys::Datum::from(pg_sys::construct_md_array(
+            values.as_mut_ptr(),
+            nulls.as_mut().map_or(std::ptr::null_mut(), |nulls| nulls.as_mut_ptr()),
+            1,
+            &raw mut length,
+            &raw mut lower,
+            element.0,
+            element.1,
+            element.2,
+            element.3 as std::ffi::c_char,
+        ))
+    }
+}
+
+fn nullable<T>(
+    values: &[Option<T>],
+    datum: impl Fn(&T) -> pg_sys::Datum,
+    element: (pg_sys::Oid, i32, bool, u8),
+) -> pg_sys::Datum {
+    let nulls = values.iter().map(Option::is_none).collect();
+    let datums = values.iter().map(|value| value.as_ref().map_or(pg_sys::Datum::from(0), &datum)).collect();
+    build(datums, Some(nulls), element)
+}
+
+const UUID: (pg_sys::Oid, i32, bool, u8) = (pg_sys::UUIDOID, 16, false, b'c');
+const TID: (pg_sys::Oid, i32, bool, u8) = (pg_sys::TIDOID, 6, false, b's');
+const INT4: (pg_sys::Oid, i32, bool, u8) = (pg_sys::INT4OID, 4, true, b'i');
+const TIMESTAMPTZ: (pg_sys::Oid, i32, bool, u8) = (pg_sys::TIMESTAMPTZOID, 8, true, b'd');
+const FLOAT8: (pg_sys::Oid, i32, bool, u8) = (pg_sys::FLOAT8OID, 8, true, b'd');
+const BOOL: (pg_sys::Oid, i32, bool, u8) = (pg_sys::BOOLOID, 1, true, b'c');
+const TEXT: (pg_sys::Oid, i32, bool, u8) = (pg_sys::TEXTOID, -1, false, b'i');
+
+pub(crate) fn uuids(values: &[[u8; 16]]) -> pg_sys::Datum {
+    build(values.iter().map(|value| pg_sys::Datum::from(value.as_ptr())).collect(), None, UUID)
+}
+pub(crate) fn tids(values: &[Tid]) -> pg_sys::Datum {
+    build(values.iter().map(|value| pg_sys::Datum::from(&raw const value.0)).collect(), None, TID)
+}
+pub(crate) fn int4s(values: &[i32]) -> pg_sys::Datum {
+    build(values.iter().map(|value| pg_sys::Datum::from(*value)).collect(), None, INT4)
+}
+pub(crate) fn timestamps(values: &[i64]) -> pg_sys::Datum {
+    build(values.iter().map(|value| pg_sys::Datum::from(*value)).collect(), None, TIMESTAMPTZ)
+}
+pub(crate) fn float8s(values: &[f64]) -> pg_sys::Datum {
+    build(values.iter().map(|value| pg_sys::Datum::from(value.to_bits())).collect(), None, FLOAT8)
+}
+pub(crate) fn bools(values: &[bool]) -> pg_sys::Datum {
+    build(values.iter().map(|value| pg_sys::Datum::from(*value)).collect(), None, BOOL)
+}
+pub(crate) fn nullable_texts(values: &[Option<String>]) -> pg_sys::Datum {
+    nullable(values, |value| text(value), TEXT)
+}
+pub(crate) fn nullable_uuids(values: &[Option<[u8; 16]>]) -> pg_sys::Datum {
+    nullable(values, |value| pg_sys::Datum::from(value.as_ptr()), UUID)
+}
+pub(crate) fn nullable_int4s(values: &[Option<i32>]) -> pg_sys::Datum {
+    nullable(values, |value| pg_sys::Datum::from(*value), INT4)
+}
+
+/// Number of elements of an array.
+pub(crate) fn length(array: pg_sys::Datum) -> usize {
+    // SAFETY: the datum is an array; ArrayGetNItems reads its dimensions.
+    unsafe {
+        let array = pg_sys::pg_detoast_datum(array.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
+        let dimensions = array.cast::<u8>().add(size_of::<pg_sys::ArrayType>()).cast::<i32>();
+        usize::try_from(pg_sys::ArrayGetNItems((*array).ndim, dimensions)).unwrap_or(0)
+    }
+}
+
+/// Whether an array has a NULL element.
+pub(crate) fn has_null(array: pg_sys::Datum) -> bool {
+    // SAFETY: the datum is an array; array_contains_nulls reads its NULL bitmap.
+    unsafe {
+        let array = pg_sys::pg_detoast_datum(array.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
+        pg_sys::array_contains_nulls(array)
+    }
+}

@@ -1,0 +1,106 @@
+//! Functions that are called by PostgreSQL's own convention: their arguments as datums, without a conversion or a copy.
+//!
+//! Only what is called tens of thousands of times a second, or must hand a datum through unread, is written so; everything
+//! else is a `#[pg_extern]`.
+
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+/// Declares the calling convention of a function, which PostgreSQL asks for by name.
+macro_rules! declare_v1 {
+    ($finfo:ident) => {
+        /// Calling convention record that PostgreSQL looks up by name.
+        // SAFETY: the name is unique in this library.
+        #[unsafe(no_mangle)]
+        #[doc(hidden)]
+        pub extern "C" fn $finfo() -> &'static pg_sys::Pg_finfo_record {
+            const RECORD: pg_sys::Pg_finfo_record = pg_sys::Pg_finfo_record { api_version: 1 };
+            &RECORD
+        }
+    };
+}
+pub(crate) use declare_v1;
+
+/// The arguments of a call.
+pub(crate) struct Arguments(pg_sys::FunctionCallInfo);
+
+impl Arguments {
+    /// The argument at `index` (from 0); `None` for NULL or when the call has fewer.
+    pub(crate) fn datum(&self, index: usize) -> Option<pg_sys::Datum> {
+        // SAFETY: the call info is the one PostgreSQL passed; args has nargs entries.
+        unsafe {
+            let count = usize::try_from((*self.0).nargs).unwrap_or(0);
+            if index >= count {
+                return None;
+            }
+            let argument = &*(*self.0).args.as_ptr().add(index);
+            (!argument.isnull).then_some(argument.value)
+        }
+    }
+
+    /// A text argument.
+    pub(crate) fn text(&self, index: usize) -> Option<String> {
+        self.datum(index).map(super::array::text_of)
+    }
+
+    /// A uuid argument.
+    pub(crate) fn uuid(&self, index: usize) -> Option<[u8; 16]> {
+        // SAFETY: a uuid datum points to 16 bytes.
+        self.datum(index).map(|datum| unsafe { *datum.cast_mut_ptr::<[u8; 16]>() })
+    }
+
+    /// An integer argument.
+    pub(crate) fn int4(&self, index: usize) -> Option<i32> {
+        self.datum(index).map(|datum| datum.value() as i32)
+    }
+
+    /// A timestamptz argument.
+    pub(crate) fn timestamp(&self, index: usize) -> Option<i64> {
+        self.datum(index).map(|datum| datum.value() as i64)
+    }
+}
+
+/// Copies a uuid into memory of the caller's context.
+fn uuid_datum(id: [u8; 16]) -> pg_sys::Datum {
+    // SAFETY: palloc gives 16 bytes or raises.
+    unsafe {
+        let copy = pg_sys::palloc(16).cast::<[u8; 16]>();
+        copy.write(id);
+        pg_sys::Datum::from(copy)
+    }
+}
+
+declare_v1!(pg_finfo_tms_enqueue);
+/// `tms_enqueue`: see [`crate::api::outbox::enqueue`].
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_enqueue(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    match crate::api::outbox::enqueue(&Arguments(fcinfo)) {
+        Ok(id) => uuid_datum(id),
+        Err(error) => raise(error),
+    }
+}
+
+declare_v1!(pg_finfo_tms_enqueue_batch);
+/// `tms_enqueue_batch`: see [`crate::api::outbox::enqueue_batch`].
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_enqueue_batch(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    match crate::api::outbox::enqueue_batch(&Arguments(fcinfo)) {
+        Ok(ids) if ids.is_empty() => empty_uuid_array(),
+        Ok(ids) => super::array::uuids(&ids),
+        Err(error) => raise(error),
+    }
+}
+
+fn empty_uuid_array() -> pg_sys::Datum {
+    // SAFETY: makes an array of no elements in the current context.
+    unsafe { pg_sys::Datum::from(pg_sys::construct_empty_array(pg_sys::UUIDOID)) }
+}
+
+/// Raises an error; pgrx turns the panic into PostgreSQL's own.
+pub(crate) fn raise(error: pg_sys::panic::ErrorReport) -> ! {
+    error.report(PgLogLevel::ERROR);
+    // report() at ERROR does not return; its signature does not say so.
+    unreachable!("an error was raised")
+}

@@ -1,0 +1,37 @@
+//! JSONB as the dispatcher needs it: its size, and its text as bytes.
+
+use pgrx::pg_sys;
+
+/// Size of a jsonb in its binary form, without detoasting it.
+pub(crate) fn size(datum: pg_sys::Datum) -> usize {
+    // SAFETY: the datum is a varlena; only its header, or its toast pointer, is read.
+    unsafe { pg_sys::toast_raw_datum_size(datum) }
+}
+
+/// The text of a jsonb, appended to `into`.
+pub(crate) fn write_text(datum: pg_sys::Datum, into: &mut Vec<u8>) {
+    // SAFETY: the datum is a jsonb; JsonbToCString writes into a fresh StringInfo, whose data and length are read before it is
+    // freed. What detoasting allocated is freed as well.
+    unsafe {
+        let stored = datum.cast_mut_ptr::<pg_sys::varlena>();
+        let plain = pg_sys::pg_detoast_datum(stored);
+        let size = pgrx::varlena::varsize_any_exhdr(plain);
+        let out = pg_sys::makeStringInfo();
+        let root = pgrx::varlena::vardata_any(plain).cast::<pg_sys::JsonbContainer>().cast_mut();
+        pg_sys::JsonbToCString(out, root, i32::try_from(size).unwrap_or(i32::MAX));
+        let length = usize::try_from((*out).len).unwrap_or(0);
+        into.extend_from_slice(std::slice::from_raw_parts((*out).data.cast::<u8>(), length));
+        pg_sys::pfree((*out).data.cast());
+        pg_sys::pfree(out.cast());
+        if plain != stored {
+            pg_sys::pfree(plain.cast());
+        }
+    }
+}
+
+/// A jsonb as a serde value, for options and headers. Not for payloads: numbers beyond f64 would change.
+pub(crate) fn value(datum: pg_sys::Datum) -> Option<serde_json::Value> {
+    let mut text = Vec::new();
+    write_text(datum, &mut text);
+    serde_json::from_slice(&text).ok()
+}

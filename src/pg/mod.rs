@@ -1,0 +1,30 @@
+//! The only room with `unsafe`: everything that touches PostgreSQL's C surface beyond what pgrx makes safe.
+//!
+//! Each file gives the rest of the extension a safe function for one thing. No file in here decides anything about events,
+//! targets or companies.
+// Entry points are called by name from outside, so they are `pub` in rooms nobody else enters.
+#![allow(unsafe_code, unreachable_pub)]
+
+pub(crate) mod array;
+pub(crate) mod cache;
+pub(crate) mod call;
+pub(crate) mod catalog;
+pub(crate) mod hooks;
+pub(crate) mod jsonb;
+pub(crate) mod roles;
+pub(crate) mod server;
+pub(crate) mod shmem;
+pub(crate) mod spi;
+pub(crate) mod trigger;
+pub(crate) mod wake;
+pub(crate) mod worker;
+
+/// Installs hooks and callbacks; called once a process loads the library.
+pub(crate) fn init() {
+    cache::register();
+    wake::register();
+    if server::is_preloading() {
+        shmem::register();
+        hooks::register();
+    }
+}

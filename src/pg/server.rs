@@ -1,0 +1,99 @@
+//! Facts about this server and this process, and the clock.
+
+use std::ffi::CStr;
+
+use pgrx::pg_sys;
+
+/// True while pg_upgrade runs the server: nothing of ours may start then.
+pub(crate) fn is_binary_upgrade() -> bool {
+    // SAFETY: a plain global that is set before any library is loaded.
+    unsafe { pg_sys::IsBinaryUpgrade }
+}
+
+/// True while the postmaster loads shared_preload_libraries: the only time shared memory and workers can be asked for.
+pub(crate) fn is_preloading() -> bool {
+    // SAFETY: a plain global of this process.
+    unsafe { pg_sys::process_shared_preload_libraries_in_progress }
+}
+
+/// Makes a misspelt `tms.` setting a warning instead of a silent placeholder.
+pub(crate) fn reserve_setting_prefix() {
+    // SAFETY: the argument is a static NUL-terminated string.
+    unsafe { pg_sys::MarkGUCPrefixReserved(c"tms".as_ptr()) }
+}
+
+/// OID of the database this process is connected to; 0 for none.
+pub(crate) fn database() -> u32 {
+    // SAFETY: a plain global of this process.
+    unsafe { pg_sys::MyDatabaseId }.to_u32()
+}
+
+/// Process id of this backend.
+pub(crate) fn pid() -> i32 {
+    // SAFETY: a plain global of this process.
+    unsafe { pg_sys::MyProcPid }
+}
+
+/// The wall clock in PostgreSQL's form: microseconds since 2000-01-01 UTC.
+pub(crate) fn now() -> i64 {
+    // SAFETY: reads the clock.
+    unsafe { pg_sys::GetCurrentTimestamp() }
+}
+
+/// Start of the current transaction, what `now()` answers.
+pub(crate) fn transaction_start() -> i64 {
+    // SAFETY: reads a variable of this process.
+    unsafe { pg_sys::GetCurrentTransactionStartTimestamp() }
+}
+
+/// Microseconds between the Unix epoch and PostgreSQL's.
+pub(crate) const PG_EPOCH_US: i64 = 946_684_800_000_000;
+
+/// Random bytes from the operating system's generator, through the server's.
+pub(crate) fn random_bytes<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0_u8; N];
+    // SAFETY: the pointer is valid for N bytes.
+    let filled = unsafe { pg_sys::pg_strong_random(bytes.as_mut_ptr().cast(), N) };
+    filled.then_some(bytes)
+}
+
+/// Name of a database; `None` when it does not exist (any more). Needs a transaction.
+pub(crate) fn database_name(oid: u32) -> Option<String> {
+    // SAFETY: get_database_name answers NULL or a palloc'ed C string, which lives as long as this transaction.
+    unsafe {
+        let name = pg_sys::get_database_name(pg_sys::Oid::from(oid));
+        (!name.is_null()).then(|| CStr::from_ptr(name).to_string_lossy().into_owned())
+    }
+}
+
+/// Value of a setting that may not exist, such as `request.jwt.claims`.
+pub(crate) fn setting(name: &CStr) -> Option<String> {
+    // SAFETY: name is NUL-terminated; with missing_ok the answer is NULL or a palloc'ed C string.
+    unsafe {
+        let value = pg_sys::GetConfigOptionByName(name.as_ptr(), std::ptr::null_mut(), true);
+        if value.is_null() {
+            return None;
+        }
+        let text = CStr::from_ptr(value).to_str().ok().map(str::to_owned);
+        pg_sys::pfree(value.cast());
+        text
+    }
+}
+
+/// Whether a process id is that of a live backend.
+pub(crate) fn is_live_backend(pid: i32) -> bool {
+    // SAFETY: looks the pid up in the process array under its own lock.
+    unsafe { !pg_sys::BackendPidGetProc(pid).is_null() }
+}
+
+/// True when this session applies replicated rows: triggers note them, but do not judge them.
+pub(crate) fn is_replica_session() -> bool {
+    // SAFETY: a plain global of this process.
+    unsafe { pg_sys::SessionReplicationRole == pg_sys::SESSION_REPLICATION_ROLE_REPLICA as i32 }
+}
+
+/// 64 random bits from the server's per-process generator: unique, not secret.
+pub(crate) fn random_bits() -> u64 {
+    // SAFETY: the generator's state is a global of this process, seeded when it started.
+    unsafe { pg_sys::pg_prng_uint64(&raw mut pg_sys::pg_global_prng_state) }
+}

@@ -1,0 +1,129 @@
+//! The triggers, by PostgreSQL's own convention: a pgrx trigger would copy the row for each of them.
+
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use super::call::{declare_v1, raise};
+use super::{array, cache, server, wake};
+use crate::errors;
+
+/// A new row of `tms.event_outbox`, as far as the checks need it.
+pub(crate) struct NewEvent {
+    pub(crate) event_type: Option<String>,
+    pub(crate) payload: Option<pg_sys::Datum>,
+    pub(crate) target: Option<String>,
+    pub(crate) priority: Option<i32>,
+    pub(crate) available_at: Option<i64>,
+    pub(crate) retry_count: Option<i32>,
+    pub(crate) max_retries: Option<i32>,
+    pub(crate) created_at: Option<i64>,
+    pub(crate) has_idempotency_key: bool,
+    pub(crate) has_ordering_key: bool,
+    pub(crate) headers: Option<pg_sys::Datum>,
+}
+
+/// Columns of `tms.event_outbox` by their number in the install script; a test holds the two equal.
+mod column {
+    pub(super) const EVENT_TYPE: i32 = 3;
+    pub(super) const PAYLOAD: i32 = 4;
+    pub(super) const TARGET: i32 = 5;
+    pub(super) const PRIORITY: i32 = 7;
+    pub(super) const AVAILABLE_AT: i32 = 8;
+    pub(super) const RETRY_COUNT: i32 = 9;
+    pub(super) const MAX_RETRIES: i32 = 10;
+    pub(super) const CREATED_AT: i32 = 12;
+    pub(super) const IDEMPOTENCY_KEY: i32 = 14;
+    pub(super) const ORDERING_KEY: i32 = 15;
+    pub(super) const HEADERS: i32 = 16;
+}
+
+/// The trigger's own data.
+///
+/// # Safety
+/// `fcinfo` must be what PostgreSQL passed to a trigger function.
+unsafe fn trigger_data(fcinfo: pg_sys::FunctionCallInfo) -> *mut pg_sys::TriggerData {
+    // SAFETY: by the caller; context is NULL or a node, whose tag says what it is.
+    unsafe {
+        let context = (*fcinfo).context;
+        if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
+            pgrx::error!("a trigger function of tms was called as an ordinary function");
+        }
+        context.cast()
+    }
+}
+
+/// # Safety
+/// `tuple` must be a row of the relation `data` describes.
+unsafe fn read(data: *mut pg_sys::TriggerData, tuple: pg_sys::HeapTuple) -> NewEvent {
+    // SAFETY: by the caller; heap_getattr answers NULL for columns beyond the tuple.
+    let datum = |number: i32| unsafe {
+        let mut is_null = false;
+        let datum = pg_sys::heap_getattr(tuple, number, (*(*data).tg_relation).rd_att, &mut is_null);
+        (!is_null).then_some(datum)
+    };
+    NewEvent {
+        event_type: datum(column::EVENT_TYPE).map(array::text_of),
+        payload: datum(column::PAYLOAD),
+        target: datum(column::TARGET).map(array::text_of),
+        priority: datum(column::PRIORITY).map(|value| value.value() as i32),
+        available_at: datum(column::AVAILABLE_AT).map(|value| value.value() as i64),
+        retry_count: datum(column::RETRY_COUNT).map(|value| value.value() as i32),
+        max_retries: datum(column::MAX_RETRIES).map(|value| value.value() as i32),
+        created_at: datum(column::CREATED_AT).map(|value| value.value() as i64),
+        has_idempotency_key: datum(column::IDEMPOTENCY_KEY).is_some(),
+        has_ordering_key: datum(column::ORDERING_KEY).is_some(),
+        headers: datum(column::HEADERS),
+    }
+}
+
+declare_v1!(pg_finfo_tms_outbox_before_insert);
+/// Checks a new event and notes it for the dispatcher; hands the row on as it is.
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_outbox_before_insert(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: PostgreSQL calls this as a BEFORE INSERT row trigger of tms.event_outbox, so tg_trigtuple is the new row.
+    let (event, tuple) = unsafe {
+        let data = trigger_data(fcinfo);
+        (read(data, (*data).tg_trigtuple), (*data).tg_trigtuple)
+    };
+    // A row that carries another time of creation than this transaction's was restored or replicated: it was judged when it
+    // was new, and its target may not be there yet.
+    let is_new = event.created_at == Some(server::transaction_start()) && !server::is_replica_session();
+    if is_new {
+        if let Err(error) = crate::api::outbox::check(&event) {
+            raise(error);
+        }
+    }
+    if let (Some(target), Some(available_at)) = (&event.target, event.available_at) {
+        wake::note_event(target, available_at, event.priority.unwrap_or(0));
+    }
+    pg_sys::Datum::from(tuple)
+}
+
+declare_v1!(pg_finfo_tms_outbox_after_update);
+/// Notes that the queue was changed by hand; the dispatcher's own changes are not.
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_outbox_after_update(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: as a trigger function.
+    unsafe { trigger_data(fcinfo) };
+    wake::note_rescan();
+    pg_sys::Datum::from(0)
+}
+
+declare_v1!(pg_finfo_tms_invalidate_caches);
+/// Has every backend forget what it remembers of the table, and the dispatcher read its targets again.
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_invalidate_caches(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: as a trigger function; the relation is open for its duration.
+    let relation = unsafe { (*(*trigger_data(fcinfo)).tg_relation).rd_id };
+    cache::invalidate(relation);
+    wake::note_targets();
+    pg_sys::Datum::from(0)
+}
+
+/// What a NULL in a column that must have a value is reported as.
+pub(crate) fn missing(column: &str) -> pg_sys::panic::ErrorReport {
+    errors::null_argument("tms.event_outbox", column)
+}

@@ -1,0 +1,193 @@
+//! From a transaction to the dispatcher: what a transaction changed is noted while it runs, and told at its commit.
+//!
+//! One permanent transaction callback serves all transactions of a process; a rollback, of a savepoint too, drops the notes.
+//! The callback runs where an error would bring the server down, so it only stores atomics and sets latches.
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::Ordering;
+
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use super::server;
+use super::shmem::{self, BUCKETS};
+
+/// Something a transaction did that others must hear of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Note {
+    /// Events for a bucket's targets, the earliest due at this time.
+    Due { bucket: usize, from: i64 },
+    /// An event with a priority other than 0.
+    Priority,
+    /// The queue was changed by hand.
+    Rescan,
+    /// A target changed.
+    Targets,
+    /// The extension was created, dropped or updated here, or the list of databases changed.
+    Extension,
+}
+
+thread_local! {
+    // Each note with the nesting level of the subtransaction it belongs to.
+    static NOTES: RefCell<Vec<(i32, Note)>> = const { RefCell::new(Vec::new()) };
+    static LEAVING: Cell<u32> = const { Cell::new(0) };
+    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Registers the callbacks of this process.
+pub(crate) fn register() {
+    // SAFETY: the callbacks are static functions that only touch this process's notes and atomics.
+    unsafe {
+        pg_sys::RegisterXactCallback(Some(on_transaction), std::ptr::null_mut());
+        pg_sys::RegisterSubXactCallback(Some(on_subtransaction), std::ptr::null_mut());
+    }
+}
+
+/// The dispatcher knows what it changes itself.
+pub(crate) fn ignore_own_changes() {
+    IS_WORKER.set(true);
+}
+
+/// The bucket of a target: FNV-1a of its name.
+pub(crate) fn bucket(target: &str) -> usize {
+    let hash = target.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    usize::try_from(hash % BUCKETS as u64).unwrap_or(0)
+}
+
+/// An event was inserted.
+pub(crate) fn note_event(target: &str, available_at: i64, priority: i32) {
+    if shmem::shared().is_none() {
+        return;
+    }
+    note(Note::Due { bucket: bucket(target), from: available_at });
+    if priority != 0 {
+        note(Note::Priority);
+    }
+}
+
+/// The queue was changed by hand, or a prepared transaction was committed.
+pub(crate) fn note_rescan() {
+    if !IS_WORKER.get() {
+        note(Note::Rescan);
+    }
+}
+
+/// A target changed.
+pub(crate) fn note_targets() {
+    note(Note::Targets);
+}
+
+/// The extension was created, dropped or updated, or a database was created or dropped.
+pub(crate) fn note_extension() {
+    note(Note::Extension);
+}
+
+/// This transaction asked a database's workers to leave; they may come back when it ends.
+pub(crate) fn note_leaving(database: u32) {
+    LEAVING.set(database);
+}
+
+fn note(new: Note) {
+    // SAFETY: reads a variable of this process.
+    let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
+    NOTES.with_borrow_mut(|notes| {
+        for (of, known) in notes.iter_mut().rev().take(8).filter(|(of, _)| *of == level) {
+            debug_assert_eq!(*of, level);
+            match (known, new) {
+                (Note::Due { bucket, from }, Note::Due { bucket: other, from: time }) if *bucket == other => {
+                    *from = time.min(*from);
+                    return;
+                }
+                (known, new) if *known == new => return,
+                _ => {}
+            }
+        }
+        notes.push((level, new));
+    });
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _arg: *mut std::ffi::c_void) {
+    use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
+    match event {
+        XACT_EVENT_COMMIT => {
+            publish();
+            return_workers();
+        }
+        // A prepared transaction's notes are dropped: COMMIT PREPARED, in whatever session, has the queue looked through.
+        XACT_EVENT_ABORT | XACT_EVENT_PREPARE => {
+            NOTES.with_borrow_mut(Vec::clear);
+            return_workers();
+        }
+        _ => {}
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn on_subtransaction(
+    event: pg_sys::SubXactEvent::Type,
+    _mine: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    _arg: *mut std::ffi::c_void,
+) {
+    use pg_sys::SubXactEvent::{SUBXACT_EVENT_ABORT_SUB, SUBXACT_EVENT_COMMIT_SUB};
+    // SAFETY: reads a variable of this process.
+    let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
+    NOTES.with_borrow_mut(|notes| match event {
+        SUBXACT_EVENT_ABORT_SUB => notes.retain(|(of, _)| *of < level),
+        SUBXACT_EVENT_COMMIT_SUB => {
+            for (of, _) in notes.iter_mut().rev().take_while(|(of, _)| *of >= level) {
+                *of = level - 1;
+            }
+        }
+        _ => {}
+    });
+}
+
+fn publish() {
+    let notes = NOTES.with_borrow_mut(|notes| {
+        if notes.is_empty() {
+            return None;
+        }
+        // The capacity is kept for the next transaction, unless this one was exceptional.
+        Some(std::mem::take(notes))
+    });
+    let (Some(mut notes), Some(shared)) = (notes, shmem::shared()) else { return };
+    let slot = shmem::my_slot();
+    for (_, note) in &notes {
+        match (note, slot) {
+            (Note::Due { bucket, from }, Some(slot)) => {
+                slot.due_from[*bucket].fetch_min(*from, Ordering::SeqCst);
+                slot.due_noted.store(true, Ordering::SeqCst);
+            }
+            (Note::Priority, Some(slot)) => slot.priorities.store(true, Ordering::SeqCst),
+            (Note::Rescan, Some(slot)) => slot.rescan.store(true, Ordering::SeqCst),
+            (Note::Targets, Some(slot)) => slot.targets_changed.store(true, Ordering::SeqCst),
+            (Note::Extension, _) => shared.ask_for_probe(server::database()),
+            (_, None) => {}
+        }
+    }
+    if let Some(slot) = slot {
+        slot.dispatcher.wake();
+    }
+    if notes.capacity() <= 64 {
+        notes.clear();
+        NOTES.set(notes);
+    }
+}
+
+fn return_workers() {
+    let database = LEAVING.replace(0);
+    let (true, Some(shared)) = (database != 0, shmem::shared()) else { return };
+    if let Some(slot) = shared.slot(database) {
+        let mine = server::pid();
+        // Another session may have asked too; then it is for that one to give the workers back.
+        if slot.leave_for.compare_exchange(mine, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            slot.probe_wanted.store(true, Ordering::SeqCst);
+        }
+    }
+    shared.list_changed.store(true, Ordering::SeqCst);
+    shared.launcher.wake();
+}

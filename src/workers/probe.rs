@@ -1,0 +1,48 @@
+//! A short look into one database: is the extension there, does its version fit, may it deliver?
+//!
+//! Another database's catalog cannot be read from outside, so the launcher sends this worker; it stays for milliseconds.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+use crate::pg::shmem::{self, State};
+use crate::pg::worker;
+use crate::settings::{self, Dispatch};
+use crate::store;
+
+/// Entry of the worker.
+pub(crate) fn run(database: u32) {
+    worker::attach(database);
+    let Some(slot) = shmem::shared().and_then(|shared| shared.slot(database)) else { return };
+    let state = match worker::transaction(store::catalog::extension_version) {
+        Ok(None) => State::Absent,
+        // ALTER DATABASE ... SET applies to this connection as to any other, so this is the database's own value.
+        Ok(Some(version)) => judge(&version),
+        Err(failed) => {
+            log!("tms: a look into the database with OID {database} failed: {}", failed.message);
+            State::Failing
+        }
+    };
+    slot.set_state(state);
+}
+
+fn judge(version: &str) -> State {
+    if settings::dispatch() == Dispatch::Off {
+        return State::Off;
+    }
+    if version != crate::VERSION {
+        report_mismatch(version);
+        return State::VersionMismatch;
+    }
+    if settings::dispatch() == Dispatch::Hold { State::Hold } else { State::Serving }
+}
+
+fn report_mismatch(version: &str) {
+    ErrorReport::new(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("tms: the extension has version {version}, the library {}; nothing is delivered", crate::VERSION),
+        "tms",
+    )
+    .set_hint("Run ALTER EXTENSION tms UPDATE in this database, or restart the server with the library that fits.")
+    .report(PgLogLevel::LOG);
+}

@@ -1,0 +1,127 @@
+//! How a cluster is to be: collected first, then started.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::install::Installation;
+use super::room::{self, Room};
+use super::{Cluster, postmaster, template};
+use crate::wait::eventually;
+
+/// What a cluster is to be like.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    preload: bool,
+    durable: bool,
+    name: Option<String>,
+    conf: Vec<(String, String)>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            preload: true,
+            durable: false,
+            name: None,
+            conf: Vec::new(),
+        }
+    }
+}
+
+impl Builder {
+    /// Whether `shared_preload_libraries` names tms; it does unless told otherwise.
+    pub fn preload(mut self, preload: bool) -> Self {
+        self.preload = preload;
+        self
+    }
+
+    /// Whether commits wait for the disk. They do not unless told to: a process that is killed loses nothing by
+    /// it, only a machine that loses power would.
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
+        self
+    }
+
+    /// A line of postgresql.conf; the last one for a name wins.
+    pub fn conf(mut self, name: &str, value: &str) -> Self {
+        self.conf.push((name.into(), value.into()));
+        self
+    }
+
+    /// A cluster by name that goes on running when this value and this process end, until
+    /// [`Cluster::stop_named`]. One of that name from an earlier run is stopped and replaced.
+    pub fn outlives_us_as(mut self, name: &str) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Makes the cluster and waits until it accepts connections.
+    #[track_caller]
+    pub fn start(self) -> Cluster {
+        let installation = Installation::from_env();
+        let room = match &self.name {
+            None => Room::take(&installation),
+            Some(name) => {
+                remove_named(&installation, name);
+                Room::named(&installation, named(&installation, name))
+            }
+        };
+        template::copy_to(&installation, &room.data());
+        let cluster = Cluster::new(installation, room, self.name.is_some());
+        cluster.append_conf(&self.lines());
+        cluster.start();
+        cluster
+    }
+
+    fn lines(&self) -> String {
+        let disk = if self.durable { "on" } else { "off" };
+        let mut all = vec![
+            ("listen_addresses", "127.0.0.1"),
+            ("max_worker_processes", "16"),
+            ("fsync", disk),
+            ("full_page_writes", disk),
+            ("logging_collector", "off"),
+            ("log_destination", "stderr"),
+            ("log_line_prefix", "%m [%p] %b %d %e: "),
+        ];
+        if self.preload {
+            all.push(("shared_preload_libraries", "tms"));
+        }
+        all.extend(
+            self.conf
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
+        all.iter().map(|(name, value)| line(name, value)).collect()
+    }
+}
+
+/// `name = 'value'`, quoted as postgresql.conf wants it.
+pub(super) fn line(name: &str, value: &str) -> String {
+    let mut line = String::new();
+    let value = value.replace('\\', "\\\\").replace('\'', "''");
+    writeln!(line, "{name} = '{value}'").expect("a string takes every line");
+    line
+}
+
+fn named(installation: &Installation, name: &str) -> PathBuf {
+    installation.state().join(name)
+}
+
+/// Stops the cluster of that name, if it runs, and removes it.
+pub(super) fn remove_named(installation: &Installation, name: &str) {
+    let base = named(installation, name);
+    let data = base.join("data");
+    if let Some(pid) = postmaster::running_on(&data) {
+        postmaster::send(pid, Signal::SIGQUIT);
+        eventually(
+            &format!("the end of the cluster {name}, pid {pid}"),
+            Duration::from_secs(60),
+            || postmaster::running_on(&data).is_none().then_some(()),
+        );
+    }
+    room::remove(&base);
+}
