@@ -12,12 +12,17 @@ libraries=$("$pg_config" --pkglibdir)
 extensions=$("$pg_config" --sharedir)/extension
 [[ -f $("$pg_config" --includedir-server)/postgres.h ]] ||
   die "the server headers of PostgreSQL $major are missing" "on Debian: apt-get install postgresql-server-dev-$major"
-for directory in "$libraries" "$extensions"; do
-  [[ -w $directory ]] || die "you may not write to $directory" "build as yourself, install as root: sudo -E make install PG_CONFIG=$pg_config"
-done
-
 build_library "$pg_config" "target/build/install-pg$major" || die "the extension does not build for PostgreSQL $major"
-place_extension "$pg_config" "target/build/install-pg$major/release/libtms.so"
+library=target/build/install-pg$major/release/libtms.so
+if [[ -w $libraries && -w $extensions ]]; then
+  place_extension "$pg_config" "$library"
+else
+  # Built as oneself, placed as root: root often has no Rust.
+  say "$libraries or $extensions is not yours to write: placing the files needs sudo"
+  command -v sudo >/dev/null || die "there is no sudo here" "run make install as a user who may write there"
+  # shellcheck disable=SC2016 # the inner shell expands it
+  sudo bash -euo pipefail -c '. scripts/lib.sh; . scripts/extension.sh; place_extension "$@"' place "$pg_config" "$library"
+fi
 say "installed tms $(extension_version) into $libraries and $extensions"
 cat <<'TEXT'
 Next: shared_preload_libraries = 'tms' in postgresql.conf, restart the server, CREATE EXTENSION tms;

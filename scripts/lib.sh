@@ -53,7 +53,7 @@ sign_of_life() {
     nap=$!
     wait "$nap"
     # What a nested script says about its own waiting is stripped to what it waits for.
-    say "  still at it after $((SECONDS - $2))s: $(tail -n 1 "$1" 2>/dev/null | tr '\r\t' '  ' |
+    say "  still at it after $((SECONDS - $2))s: $(tail -n 20 "$1" 2>/dev/null | grep -v '^{' | tail -n 1 | tr '\r\t' '  ' |
       sed -E 's/^(\[ *[0-9]+s\] *)?(still at it after [0-9]+s: *)?//' | cut -c1-100)"
   done
 }

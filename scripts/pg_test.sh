@@ -15,9 +15,9 @@ TMS_PG_MAJOR=15
 features="pg15 pg_test"
 export CARGO_TARGET_DIR=$TMS_ROOT/target/build/pg15 PGRX_PG_CONFIG_PATH=$TMS_PG_BIN/pg_config CARGO_TERM_COLOR=never
 
+# One invocation for both: asked for separately, cargo would build pgrx twice, with and without what pgrx-tests adds.
 build_tests() {
-  cargo build -p tms --lib --features "$features" &&
-    cargo test -p tms --lib --features "$features" --no-run --message-format=json-render-diagnostics
+  cargo build -p tms --lib --tests --features "$features" --message-format=json-render-diagnostics
 }
 
 # The tree is linked, not copied: place replaces files, so the original keeps its own library and script.

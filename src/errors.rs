@@ -52,7 +52,9 @@ pub(crate) fn payload_too_large(size: usize, limit: usize) -> ErrorReport {
         PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
         format!("payload of {size} bytes is larger than tms.max_payload_bytes"),
     )
-    .set_detail(format!("The limit is {limit} bytes, counted in jsonb's own form."))
+    .set_detail(format!(
+        "The limit is {limit} bytes, counted in jsonb's own form."
+    ))
     .set_hint("Send a reference to the data instead of the data, or raise tms.max_payload_bytes.")
 }
 
@@ -60,24 +62,35 @@ pub(crate) fn payload_too_large(size: usize, limit: usize) -> ErrorReport {
 pub(crate) fn unknown_target(name: &str, nearest: Option<&str>) -> ErrorReport {
     let hint = match nearest {
         Some(nearest) => format!("Did you mean \"{nearest}\"? Targets are created by tms_target_set."),
-        None => "Create it first: SELECT tms_target_set(name, 'http', '{\"url\": \"https://...\"}').".to_owned(),
+        None => {
+            "Create it first: SELECT tms_target_set(name, 'http', '{\"url\": \"https://...\"}').".to_owned()
+        }
     };
-    report(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, format!("target \"{name}\" does not exist"))
-        .set_detail("An event can be enqueued only for a target in tms.targets.")
-        .set_hint(hint)
+    report(
+        PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+        format!("target \"{name}\" does not exist"),
+    )
+    .set_detail("An event can be enqueued only for a target in tms.targets.")
+    .set_hint(hint)
 }
 
 /// 42704: no role of this name.
 pub(crate) fn unknown_role(name: &str) -> ErrorReport {
-    report(PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"))
-        .set_hint("Create the role first, or correct its name.")
+    report(
+        PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+        format!("role \"{name}\" does not exist"),
+    )
+    .set_hint("Create the role first, or correct its name.")
 }
 
 /// 42501: the caller may not do this for the platform.
 pub(crate) fn platform_only(what: &str) -> ErrorReport {
-    report(PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE, format!("permission denied to {what}"))
-        .set_detail("This is a right of the platform: of superusers and of roles with BYPASSRLS.")
-        .set_hint("Ask the owner of the database.")
+    report(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        format!("permission denied to {what}"),
+    )
+    .set_detail("This is a right of the platform: of superusers and of roles with BYPASSRLS.")
+    .set_hint("Ask the owner of the database.")
 }
 
 /// 42501: the caller acts for no company.

@@ -31,11 +31,31 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 // The install script, for `cargo pgrx`; the Makefile concatenates the same files in the same order.
 pgrx::extension_sql_file!("../sql/install/01_schema.sql", name = "schema", bootstrap);
-pgrx::extension_sql_file!("../sql/install/02_tenancy.sql", name = "tenancy", requires = ["schema"]);
-pgrx::extension_sql_file!("../sql/install/03_targets.sql", name = "targets", requires = ["tenancy"]);
-pgrx::extension_sql_file!("../sql/install/04_outbox.sql", name = "outbox", requires = ["targets"]);
-pgrx::extension_sql_file!("../sql/install/05_letters.sql", name = "letters", requires = ["outbox"]);
-pgrx::extension_sql_file!("../sql/install/06_status.sql", name = "status", requires = ["letters"]);
+pgrx::extension_sql_file!(
+    "../sql/install/02_tenancy.sql",
+    name = "tenancy",
+    requires = ["schema"]
+);
+pgrx::extension_sql_file!(
+    "../sql/install/03_targets.sql",
+    name = "targets",
+    requires = ["tenancy"]
+);
+pgrx::extension_sql_file!(
+    "../sql/install/04_outbox.sql",
+    name = "outbox",
+    requires = ["targets"]
+);
+pgrx::extension_sql_file!(
+    "../sql/install/05_letters.sql",
+    name = "letters",
+    requires = ["outbox"]
+);
+pgrx::extension_sql_file!(
+    "../sql/install/06_status.sql",
+    name = "status",
+    requires = ["letters"]
+);
 pgrx::extension_sql_file!("../sql/install/90_rights.sql", name = "rights", finalize);
 
 /// Called when the library is loaded: by the postmaster when it is preloaded, else by the first backend that needs it.
@@ -44,6 +64,7 @@ pub extern "C-unwind" fn _PG_init() {
     if pg::server::is_binary_upgrade() {
         return;
     }
+    pg::server::silence_backtraces();
     settings::define();
     pg::init();
     if pg::server::is_preloading() {

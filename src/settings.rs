@@ -36,7 +36,8 @@ pub(crate) enum RecordAttempts {
 }
 
 static DISPATCH: GucSetting<Dispatch> = GucSetting::<Dispatch>::new(Dispatch::On);
-static RECORD_ATTEMPTS: GucSetting<RecordAttempts> = GucSetting::<RecordAttempts>::new(RecordAttempts::Failures);
+static RECORD_ATTEMPTS: GucSetting<RecordAttempts> =
+    GucSetting::<RecordAttempts>::new(RecordAttempts::Failures);
 static COMPANY_ID: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static MAX_PAYLOAD_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1024 * 1024);
 static DEFAULT_MAX_RETRIES: GucSetting<i32> = GucSetting::<i32>::new(3);
@@ -130,7 +131,9 @@ fn millis(value: i32) -> Duration {
     Duration::from_millis(unsigned(value) as u64)
 }
 fn minutes(value: i32) -> Option<Duration> {
-    u64::try_from(value).ok().map(|value| Duration::from_secs(value * 60))
+    u64::try_from(value)
+        .ok()
+        .map(|value| Duration::from_secs(value * 60))
 }
 
 /// Makes the settings known to the server and reserves the prefix `tms.`, so that a misspelt one is reported.
@@ -197,45 +200,95 @@ fn define_delivery() {
     int(c"tms.max_in_flight", c"Events handed to the I/O thread at one time, over all targets.",
         c"Enough to keep connections busy between two transactions; a crash repeats at most these and what was not yet recorded.",
         &MAX_IN_FLIGHT, (16, 100_000), GucFlags::default());
-    int(c"tms.max_in_flight_size", c"Memory for the bodies of events in flight.",
+    int(
+        c"tms.max_in_flight_size",
+        c"Memory for the bodies of events in flight.",
         c"Bounds the dispatcher's memory whatever the size of payloads; one event is always let through.",
-        &MAX_IN_FLIGHT_BYTES, (1024, 4 * 1024 * 1024), GucFlags::UNIT_KB);
+        &MAX_IN_FLIGHT_BYTES,
+        (1024, 4 * 1024 * 1024),
+        GucFlags::UNIT_KB,
+    );
     int(c"tms.rescan_interval", c"How often the queue is looked through from its beginning.",
         c"Finds what became due where no notice was given of it: changes in another session's replica mode, a clock set back.",
         &RESCAN_INTERVAL, (1_000, 600_000), GucFlags::UNIT_MS);
-    int(c"tms.shutdown_grace", c"How long a stopping dispatcher waits for answers in flight.",
+    int(
+        c"tms.shutdown_grace",
+        c"How long a stopping dispatcher waits for answers in flight.",
         c"What is unanswered by then is delivered again after the restart, with the same webhook-id.",
-        &SHUTDOWN_GRACE, (0, 60_000), GucFlags::UNIT_MS);
-    int(c"tms.retry_after_cap", c"Longest Retry-After that is honoured.",
+        &SHUTDOWN_GRACE,
+        (0, 60_000),
+        GucFlags::UNIT_MS,
+    );
+    int(
+        c"tms.retry_after_cap",
+        c"Longest Retry-After that is honoured.",
         c"A receiver may slow us down; it may not park an event for a year.",
-        &RETRY_AFTER_CAP, (0, 7 * 24 * 3600), GucFlags::UNIT_S);
-    int(c"tms.response_excerpt_bytes", c"How much of a failed attempt's answer is kept in tms.delivery_attempts.",
+        &RETRY_AFTER_CAP,
+        (0, 7 * 24 * 3600),
+        GucFlags::UNIT_S,
+    );
+    int(
+        c"tms.response_excerpt_bytes",
+        c"How much of a failed attempt's answer is kept in tms.delivery_attempts.",
         c"Enough for an error message; bodies beyond are read and dropped, or the connection is closed.",
-        &RESPONSE_EXCERPT_BYTES, (0, 65_536), GucFlags::UNIT_BYTE);
+        &RESPONSE_EXCERPT_BYTES,
+        (0, 65_536),
+        GucFlags::UNIT_BYTE,
+    );
 }
 
 fn define_connections() {
-    int(c"tms.connect_timeout", c"Longest time to reach a receiver: name, TCP and TLS.",
+    int(
+        c"tms.connect_timeout",
+        c"Longest time to reach a receiver: name, TCP and TLS.",
         c"Shorter than a request's timeout, since a host that does not answer a SYN will not answer a POST.",
-        &CONNECT_TIMEOUT, (100, 60_000), GucFlags::UNIT_MS);
-    int(c"tms.idle_connection_timeout", c"How long an unused connection is kept open.",
+        &CONNECT_TIMEOUT,
+        (100, 60_000),
+        GucFlags::UNIT_MS,
+    );
+    int(
+        c"tms.idle_connection_timeout",
+        c"How long an unused connection is kept open.",
         c"Below the keep-alive of common servers (nginx: 75 s), so that it is we who close.",
-        &IDLE_CONNECTION_TIMEOUT, (1_000, 3_600_000), GucFlags::UNIT_MS);
-    int(c"tms.io_threads", c"Threads of a dispatcher that speak HTTP; read when the dispatcher starts.",
+        &IDLE_CONNECTION_TIMEOUT,
+        (1_000, 3_600_000),
+        GucFlags::UNIT_MS,
+    );
+    int(
+        c"tms.io_threads",
+        c"Threads of a dispatcher that speak HTTP; read when the dispatcher starts.",
         c"One thread moves more than the completions in PostgreSQL can follow on two cores.",
-        &IO_THREADS, (1, 16), GucFlags::default());
+        &IO_THREADS,
+        (1, 16),
+        GucFlags::default(),
+    );
 }
 
 fn define_retention() {
-    int(c"tms.event_retention", c"How long delivered events are kept; -1: for ever.",
+    int(
+        c"tms.event_retention",
+        c"How long delivered events are kept; -1: for ever.",
         c"A week, as the roadmap's readers expect. An event with a dead letter stays as long as the letter.",
-        &EVENT_RETENTION, (-1, 10 * 365 * 24 * 60), GucFlags::UNIT_MIN);
-    int(c"tms.attempt_retention", c"How long attempts are kept; -1: for ever.",
+        &EVENT_RETENTION,
+        (-1, 10 * 365 * 24 * 60),
+        GucFlags::UNIT_MIN,
+    );
+    int(
+        c"tms.attempt_retention",
+        c"How long attempts are kept; -1: for ever.",
         c"As long as the events they belong to.",
-        &ATTEMPT_RETENTION, (-1, 10 * 365 * 24 * 60), GucFlags::UNIT_MIN);
-    int(c"tms.scheduler_interval", c"How often the scheduler looks for work.",
+        &ATTEMPT_RETENTION,
+        (-1, 10 * 365 * 24 * 60),
+        GucFlags::UNIT_MIN,
+    );
+    int(
+        c"tms.scheduler_interval",
+        c"How often the scheduler looks for work.",
         c"Retention needs no precision; each round that finds work is followed by the next one at once.",
-        &SCHEDULER_INTERVAL, (1_000, 3_600_000), GucFlags::UNIT_MS);
+        &SCHEDULER_INTERVAL,
+        (1_000, 3_600_000),
+        GucFlags::UNIT_MS,
+    );
 }
 
 fn int(
@@ -246,5 +299,14 @@ fn int(
     range: (i32, i32),
     unit: GucFlags,
 ) {
-    GucRegistry::define_int_guc(name, short, long, setting, range.0, range.1, GucContext::Sighup, unit);
+    GucRegistry::define_int_guc(
+        name,
+        short,
+        long,
+        setting,
+        range.0,
+        range.1,
+        GucContext::Sighup,
+        unit,
+    );
 }

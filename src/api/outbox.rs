@@ -18,9 +18,15 @@ const MOST_RETRIES: i32 = 100;
 /// priority, headers)`: one event in the caller's transaction.
 pub(crate) fn enqueue(arguments: &Arguments) -> Result<[u8; 16]> {
     const NAME: &str = "tms_enqueue";
-    let event_type = arguments.text(0).ok_or_else(|| errors::null_argument(NAME, "event_type"))?;
-    let payload = arguments.datum(1).ok_or_else(|| errors::null_argument(NAME, "payload"))?;
-    let target = arguments.text(2).ok_or_else(|| errors::null_argument(NAME, "target_system"))?;
+    let event_type = arguments
+        .text(0)
+        .ok_or_else(|| errors::null_argument(NAME, "event_type"))?;
+    let payload = arguments
+        .datum(1)
+        .ok_or_else(|| errors::null_argument(NAME, "payload"))?;
+    let target = arguments
+        .text(2)
+        .ok_or_else(|| errors::null_argument(NAME, "target_system"))?;
     let company = tenancy::company_for(arguments.uuid(3))?;
     if arguments.datum(4).is_some() {
         return Err(errors::not_available("idempotency_key"));
@@ -47,9 +53,15 @@ pub(crate) fn enqueue(arguments: &Arguments) -> Result<[u8; 16]> {
 /// `tms_enqueue_batch(event_type, payloads, target_system, company_id)`: one event a payload, in order.
 pub(crate) fn enqueue_batch(arguments: &Arguments) -> Result<Vec<[u8; 16]>> {
     const NAME: &str = "tms_enqueue_batch";
-    let event_type = arguments.text(0).ok_or_else(|| errors::null_argument(NAME, "event_type"))?;
-    let payloads = arguments.datum(1).ok_or_else(|| errors::null_argument(NAME, "payloads"))?;
-    let target = arguments.text(2).ok_or_else(|| errors::null_argument(NAME, "target_system"))?;
+    let event_type = arguments
+        .text(0)
+        .ok_or_else(|| errors::null_argument(NAME, "event_type"))?;
+    let payloads = arguments
+        .datum(1)
+        .ok_or_else(|| errors::null_argument(NAME, "payloads"))?;
+    let target = arguments
+        .text(2)
+        .ok_or_else(|| errors::null_argument(NAME, "target_system"))?;
     let company = tenancy::company_for(arguments.uuid(3))?;
     let count = array::length(payloads);
     if array::has_null(payloads) {
@@ -58,7 +70,9 @@ pub(crate) fn enqueue_batch(arguments: &Arguments) -> Result<Vec<[u8; 16]>> {
     let ids: Vec<[u8; 16]> = (0..count).map(|_| new_id()).collect();
     let retries = settings::default_max_retries();
     cache::as_owner(|| {
-        spi::connect(|session| events::insert_batch(session, &ids, &event_type, payloads, &target, company, retries));
+        spi::connect(|session| {
+            events::insert_batch(session, &ids, &event_type, payloads, &target, company, retries)
+        });
     });
     Ok(ids)
 }
@@ -71,9 +85,15 @@ pub(crate) fn new_id() -> [u8; 16] {
 
 /// What every new event must satisfy, whichever way it comes. NOT NULL is left to the table.
 pub(crate) fn check(event: &NewEvent) -> Result<()> {
-    let event_type = event.event_type.as_deref().ok_or_else(|| trigger::missing("event_type"))?;
+    let event_type = event
+        .event_type
+        .as_deref()
+        .ok_or_else(|| trigger::missing("event_type"))?;
     names::check_event_type(event_type).map_err(errors::problem)?;
-    let target = event.target.as_deref().ok_or_else(|| trigger::missing("target_system"))?;
+    let target = event
+        .target
+        .as_deref()
+        .ok_or_else(|| trigger::missing("target_system"))?;
     check_target(target)?;
     check_payload(event)?;
     check_numbers(event)?;
@@ -103,21 +123,39 @@ fn check_target(name: &str) -> Result<()> {
 fn check_payload(event: &NewEvent) -> Result<()> {
     let payload = event.payload.ok_or_else(|| trigger::missing("payload"))?;
     let (size, limit) = (jsonb::size(payload), settings::max_payload_bytes());
-    if size > limit { Err(errors::payload_too_large(size, limit)) } else { Ok(()) }
+    if size > limit {
+        Err(errors::payload_too_large(size, limit))
+    } else {
+        Ok(())
+    }
 }
 
 fn check_numbers(event: &NewEvent) -> Result<()> {
     let retries = event.max_retries.ok_or_else(|| trigger::missing("max_retries"))?;
     if !(0..=MOST_RETRIES).contains(&retries) {
-        return Err(errors::out_of_range("max_retries", &retries.to_string(), "a number from 0 to 100"));
+        return Err(errors::out_of_range(
+            "max_retries",
+            &retries.to_string(),
+            "a number from 0 to 100",
+        ));
     }
-    let available_at = event.available_at.ok_or_else(|| trigger::missing("available_at"))?;
+    let available_at = event
+        .available_at
+        .ok_or_else(|| trigger::missing("available_at"))?;
     // The ends of the range mean -infinity and infinity, which is how a dead letter holds an event.
     if available_at == i64::MIN || available_at == i64::MAX {
-        return Err(errors::out_of_range("available_at", "infinity", "a point in time"));
+        return Err(errors::out_of_range(
+            "available_at",
+            "infinity",
+            "a point in time",
+        ));
     }
     if event.retry_count != Some(0) {
-        return Err(errors::out_of_range("retry_count", "of a new event", "0: it counts what the dispatcher does"));
+        return Err(errors::out_of_range(
+            "retry_count",
+            "of a new event",
+            "0: it counts what the dispatcher does",
+        ));
     }
     Ok(())
 }

@@ -66,7 +66,14 @@ fn tms_worker_status() -> TableIterator<
 }
 
 fn columns(line: Line) -> Columns {
-    (line.component.to_owned(), line.database, line.pid, line.state.to_owned(), line.detail, line.hint.map(str::to_owned))
+    (
+        line.component.to_owned(),
+        line.database,
+        line.pid,
+        line.state.to_owned(),
+        line.detail,
+        line.hint.map(str::to_owned),
+    )
 }
 
 fn not_preloaded() -> Line {
@@ -90,7 +97,11 @@ fn status_of(shared: &'static Shared) -> Vec<Line> {
             lines.extend(workers(slot, oid));
         }
     }
-    if !shared.slots.iter().any(|slot| slot.database.load(Ordering::SeqCst) == mine) {
+    if !shared
+        .slots
+        .iter()
+        .any(|slot| slot.database.load(Ordering::SeqCst) == mine)
+    {
         lines.push(unknown(mine));
     }
     lines
@@ -107,7 +118,11 @@ fn launcher(shared: &Shared) -> Line {
         detail: format!(
             "{} wake-ups{}",
             shared.launcher_wakeups.load(Ordering::Relaxed),
-            if left_out > 0 { format!("; {left_out} databases are left out") } else { String::new() }
+            if left_out > 0 {
+                format!("; {left_out} databases are left out")
+            } else {
+                String::new()
+            }
         ),
         hint: None,
     }
@@ -133,7 +148,11 @@ fn workers(slot: &Slot, oid: u32) -> [Line; 2] {
         component,
         database: name.clone(),
         pid: (pid != 0).then_some(pid),
-        state: if pid == 0 && state == "running" { "starting" } else { state },
+        state: if pid == 0 && state == "running" {
+            "starting"
+        } else {
+            state
+        },
         detail,
         hint,
     };
@@ -143,22 +162,44 @@ fn workers(slot: &Slot, oid: u32) -> [Line; 2] {
             slot.dispatcher.pid(),
             format!(
                 "{} delivered, {} failed attempts, {} dead, {} in flight, {} wake-ups since the server started",
-                count(&counters.delivered), count(&counters.failed), count(&counters.dead), count(&counters.in_flight),
+                count(&counters.delivered),
+                count(&counters.failed),
+                count(&counters.dead),
+                count(&counters.in_flight),
                 count(&counters.wakeups),
             ),
         ),
-        line("scheduler", slot.scheduler.pid(), format!("{} rounds", slot.scheduler_wakeups.load(Ordering::Relaxed))),
+        line(
+            "scheduler",
+            slot.scheduler.pid(),
+            format!("{} rounds", slot.scheduler_wakeups.load(Ordering::Relaxed)),
+        ),
     ]
 }
 
 fn describe(state: State) -> (&'static str, Option<&'static str>) {
     match state {
         State::Serving => ("running", None),
-        State::Hold => ("held", Some("tms.dispatch is hold: set it to on and reload to deliver.")),
-        State::Off => ("off", Some("tms.dispatch is off: set it to on and reload to deliver.")),
-        State::VersionMismatch => ("held", Some("Library and extension have different versions: run ALTER EXTENSION tms UPDATE.")),
-        State::NoSlot => ("waiting", Some("No worker slot is free: raise max_worker_processes; databases take turns until then.")),
-        State::Failing => ("failing", Some("A worker ended with an error and is tried again after a pause: see the server log.")),
+        State::Hold => (
+            "held",
+            Some("tms.dispatch is hold: set it to on and reload to deliver."),
+        ),
+        State::Off => (
+            "off",
+            Some("tms.dispatch is off: set it to on and reload to deliver."),
+        ),
+        State::VersionMismatch => (
+            "held",
+            Some("Library and extension have different versions: run ALTER EXTENSION tms UPDATE."),
+        ),
+        State::NoSlot => (
+            "waiting",
+            Some("No worker slot is free: raise max_worker_processes; databases take turns until then."),
+        ),
+        State::Failing => (
+            "failing",
+            Some("A worker ended with an error and is tried again after a pause: see the server log."),
+        ),
         State::Leaving => ("leaving", None),
         State::Absent | State::Unknown => ("starting", None),
     }

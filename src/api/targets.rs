@@ -24,7 +24,10 @@ fn tms_target_set(
     names::check_target_name(name).map_err(errors::problem)?;
     let transport = Transport::parse(transport).map_err(errors::problem)?;
     if transport != Transport::Http {
-        return Err(errors::not_available(&format!("transport \"{}\"", transport.as_str())));
+        return Err(errors::not_available(&format!(
+            "transport \"{}\"",
+            transport.as_str()
+        )));
     }
     if company_id.is_some() {
         return Err(errors::not_available("a company's own version of a target"));

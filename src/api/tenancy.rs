@@ -32,13 +32,21 @@ pub(crate) fn current_company() -> Option<[u8; 16]> {
 
 /// What the request of an enrolled role names: only the claims a server signed, never what a user may edit.
 fn requested_company() -> Option<[u8; 16]> {
-    claimed_company().or_else(settings::company_id).and_then(|text| Uuid::try_parse(&text).ok()).map(Uuid::into_bytes)
+    claimed_company()
+        .or_else(settings::company_id)
+        .and_then(|text| Uuid::try_parse(&text).ok())
+        .map(Uuid::into_bytes)
 }
 
 fn claimed_company() -> Option<String> {
     let claims = server::setting(c"request.jwt.claims").filter(|text| !text.is_empty())?;
     let claims: serde_json::Value = serde_json::from_str(&claims).ok()?;
-    claims.get("app_metadata")?.get("company_id")?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+    claims
+        .get("app_metadata")?
+        .get("company_id")?
+        .as_str()
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned)
 }
 
 /// The company an event is enqueued for: the caller's own, or for the platform any, or none.
@@ -57,7 +65,11 @@ pub(crate) fn company_for(asked: Option<[u8; 16]>) -> Result<Option<[u8; 16]>> {
 
 /// Raises 42501 unless the caller has the rights of the platform.
 pub(crate) fn require_platform(what: &str) -> Result<()> {
-    if roles::is_platform() { Ok(()) } else { Err(errors::platform_only(what)) }
+    if roles::is_platform() {
+        Ok(())
+    } else {
+        Err(errors::platform_only(what))
+    }
 }
 
 #[pg_extern(sql = false)]
@@ -104,7 +116,10 @@ fn tms_revoke(role: Option<&str>, capability: Option<&str>) -> Result<()> {
         .filter_map(|held| Capability::parse(held).ok())
         .flat_map(grants_of)
         .collect();
-    let taken = grants_of(capability).into_iter().filter(|grant| !kept.contains(grant)).collect();
+    let taken = grants_of(capability)
+        .into_iter()
+        .filter(|grant| !kept.contains(grant))
+        .collect();
     run(taken, "REVOKE", "FROM", name);
     Ok(())
 }
@@ -143,7 +158,10 @@ const PRODUCE: [Grant; 6] = [
         "EXECUTE",
         "FUNCTION {f}.tms_enqueue(text, jsonb, text, uuid, text, text, timestamptz, integer, integer, jsonb)",
     ),
-    ("EXECUTE", "FUNCTION {f}.tms_enqueue_batch(text, jsonb[], text, uuid)"),
+    (
+        "EXECUTE",
+        "FUNCTION {f}.tms_enqueue_batch(text, jsonb[], text, uuid)",
+    ),
     ("SELECT", "TABLE tms.event_outbox"),
     // Plain INSERT: everything an application may say of an event, and nothing the dispatcher writes. The id is not among them:
     // choosing it would tell, by a conflict, which ids other companies have.

@@ -44,7 +44,9 @@ fn build(
     unsafe {
         pg_sys::Datum::from(pg_sys::construct_md_array(
             values.as_mut_ptr(),
-            nulls.as_mut().map_or(std::ptr::null_mut(), |nulls| nulls.as_mut_ptr()),
+            nulls
+                .as_mut()
+                .map_or(std::ptr::null_mut(), |nulls| nulls.as_mut_ptr()),
             1,
             &raw mut length,
             &raw mut lower,
@@ -62,7 +64,10 @@ fn nullable<T>(
     element: (pg_sys::Oid, i32, bool, u8),
 ) -> pg_sys::Datum {
     let nulls = values.iter().map(Option::is_none).collect();
-    let datums = values.iter().map(|value| value.as_ref().map_or(pg_sys::Datum::from(0), &datum)).collect();
+    let datums = values
+        .iter()
+        .map(|value| value.as_ref().map_or(pg_sys::Datum::from(0), &datum))
+        .collect();
     build(datums, Some(nulls), element)
 }
 
@@ -75,22 +80,55 @@ const BOOL: (pg_sys::Oid, i32, bool, u8) = (pg_sys::BOOLOID, 1, true, b'c');
 const TEXT: (pg_sys::Oid, i32, bool, u8) = (pg_sys::TEXTOID, -1, false, b'i');
 
 pub(crate) fn uuids(values: &[[u8; 16]]) -> pg_sys::Datum {
-    build(values.iter().map(|value| pg_sys::Datum::from(value.as_ptr())).collect(), None, UUID)
+    build(
+        values
+            .iter()
+            .map(|value| pg_sys::Datum::from(value.as_ptr()))
+            .collect(),
+        None,
+        UUID,
+    )
 }
 pub(crate) fn tids(values: &[Tid]) -> pg_sys::Datum {
-    build(values.iter().map(|value| pg_sys::Datum::from(&raw const value.0)).collect(), None, TID)
+    build(
+        values
+            .iter()
+            .map(|value| pg_sys::Datum::from(&raw const value.0))
+            .collect(),
+        None,
+        TID,
+    )
 }
 pub(crate) fn int4s(values: &[i32]) -> pg_sys::Datum {
-    build(values.iter().map(|value| pg_sys::Datum::from(*value)).collect(), None, INT4)
+    build(
+        values.iter().map(|value| pg_sys::Datum::from(*value)).collect(),
+        None,
+        INT4,
+    )
 }
 pub(crate) fn timestamps(values: &[i64]) -> pg_sys::Datum {
-    build(values.iter().map(|value| pg_sys::Datum::from(*value)).collect(), None, TIMESTAMPTZ)
+    build(
+        values.iter().map(|value| pg_sys::Datum::from(*value)).collect(),
+        None,
+        TIMESTAMPTZ,
+    )
 }
 pub(crate) fn float8s(values: &[f64]) -> pg_sys::Datum {
-    build(values.iter().map(|value| pg_sys::Datum::from(value.to_bits())).collect(), None, FLOAT8)
+    build(
+        values
+            .iter()
+            .map(|value| pg_sys::Datum::from(value.to_bits()))
+            .collect(),
+        None,
+        FLOAT8,
+    )
 }
 pub(crate) fn bools(values: &[bool]) -> pg_sys::Datum {
-    build(values.iter().map(|value| pg_sys::Datum::from(*value)).collect(), None, BOOL)
+    build(
+        values.iter().map(|value| pg_sys::Datum::from(*value)).collect(),
+        None,
+        BOOL,
+    )
 }
 pub(crate) fn nullable_texts(values: &[Option<String>]) -> pg_sys::Datum {
     nullable(values, |value| text(value), TEXT)
@@ -107,7 +145,10 @@ pub(crate) fn length(array: pg_sys::Datum) -> usize {
     // SAFETY: the datum is an array; ArrayGetNItems reads its dimensions.
     unsafe {
         let array = pg_sys::pg_detoast_datum(array.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
-        let dimensions = array.cast::<u8>().add(size_of::<pg_sys::ArrayType>()).cast::<i32>();
+        let dimensions = array
+            .cast::<u8>()
+            .add(size_of::<pg_sys::ArrayType>())
+            .cast::<i32>();
         usize::try_from(pg_sys::ArrayGetNItems((*array).ndim, dimensions)).unwrap_or(0)
     }
 }

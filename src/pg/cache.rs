@@ -81,14 +81,22 @@ fn look_up() -> Option<Tables> {
         let schema = pg_sys::get_namespace_oid(c"tms".as_ptr(), true);
         let oid = |name: &std::ffi::CStr| pg_sys::get_relname_relid(name.as_ptr(), schema);
         let outbox = oid(c"event_outbox");
-        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::RELOID as i32, pg_sys::Datum::from(outbox));
+        let tuple = pg_sys::SearchSysCache1(
+            pg_sys::SysCacheIdentifier::RELOID as i32,
+            pg_sys::Datum::from(outbox),
+        );
         if tuple.is_null() {
             return None;
         }
         let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
         let owner = (*form).relowner;
         pg_sys::ReleaseSysCache(tuple);
-        Some(Tables { owner, targets: oid(c"targets"), bindings: oid(c"role_bindings"), outbox })
+        Some(Tables {
+            owner,
+            targets: oid(c"targets"),
+            bindings: oid(c"role_bindings"),
+            outbox,
+        })
     }
 }
 
@@ -104,7 +112,10 @@ pub(crate) fn as_owner<R>(work: impl FnOnce() -> R) -> R {
     // SAFETY: saves and restores the current user around a closure that runs statements of ours only.
     unsafe {
         pg_sys::GetUserIdAndSecContext(&raw mut user, &raw mut context);
-        pg_sys::SetUserIdAndSecContext(tables.owner, context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32);
+        pg_sys::SetUserIdAndSecContext(
+            tables.owner,
+            context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32,
+        );
         let result = work();
         pg_sys::SetUserIdAndSecContext(user, context);
         result
@@ -113,7 +124,9 @@ pub(crate) fn as_owner<R>(work: impl FnOnce() -> R) -> R {
 
 /// Whether a target of this name exists; `fill` reads the names when they are not known.
 pub(crate) fn has_target(name: &str, fill: impl FnOnce() -> Vec<String>) -> bool {
-    with_targets(fill, |names| names.binary_search_by(|known| known.as_str().cmp(name)).is_ok())
+    with_targets(fill, |names| {
+        names.binary_search_by(|known| known.as_str().cmp(name)).is_ok()
+    })
 }
 
 /// Runs `look` on the sorted names of all targets.
@@ -134,7 +147,11 @@ pub(crate) fn binding(role: u32, fill: impl FnOnce(u32) -> Binding) -> Binding {
     }
     let known = BINDINGS.with_borrow(|known| known.as_ref().and_then(|known| known.get(&role).copied()));
     known.unwrap_or_else(|| {
-        let found = if tables().is_some() { as_owner(|| fill(role)) } else { Binding::None };
+        let found = if tables().is_some() {
+            as_owner(|| fill(role))
+        } else {
+            Binding::None
+        };
         BINDINGS.with_borrow_mut(|known| known.get_or_insert_default().insert(role, found));
         found
     })

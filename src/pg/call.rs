@@ -46,7 +46,8 @@ impl Arguments {
     /// A uuid argument.
     pub(crate) fn uuid(&self, index: usize) -> Option<[u8; 16]> {
         // SAFETY: a uuid datum points to 16 bytes.
-        self.datum(index).map(|datum| unsafe { *datum.cast_mut_ptr::<[u8; 16]>() })
+        self.datum(index)
+            .map(|datum| unsafe { *datum.cast_mut_ptr::<[u8; 16]>() })
     }
 
     /// An integer argument.

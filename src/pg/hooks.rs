@@ -37,6 +37,41 @@ static PREVIOUS_ACCESS: Hook<AccessHook> = Hook::new();
 /// How long a statement waits for the workers to leave: their grace for requests in flight, and a little.
 const LEAVE_MARGIN: Duration = Duration::from_secs(2);
 
+static PREVIOUS_LOG: Hook<unsafe extern "C-unwind" fn(*mut pg_sys::ErrorData)> = Hook::new();
+
+/// Functions that are handed secrets: a statement that calls one does not go to the server log when it fails.
+const TAKE_SECRETS: [&[u8]; 1] = [b"tms_target_set"];
+
+/// Installs the hook that every process with the library needs, preloaded or not.
+pub(crate) fn register_log() {
+    // SAFETY: the hook is a plain global of this process.
+    unsafe {
+        PREVIOUS_LOG.keep(pg_sys::emit_log_hook);
+        pg_sys::emit_log_hook = Some(on_log);
+    }
+}
+
+/// Runs while an error is reported: it must not raise one, so it only compares bytes and sets flags.
+#[pg_guard]
+unsafe extern "C-unwind" fn on_log(error: *mut pg_sys::ErrorData) {
+    // SAFETY: the error data is PostgreSQL's own and writable here, before it is written to the log; the query string is NULL or
+    // NUL-terminated.
+    unsafe {
+        if !pg_sys::debug_query_string.is_null() {
+            let text = CStr::from_ptr(pg_sys::debug_query_string).to_bytes();
+            let has = |name: &[u8]| text.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name));
+            if TAKE_SECRETS.iter().any(|name| has(name)) {
+                (*error).hide_stmt = true;
+                // The context of an error in a jsonb literal quotes the literal.
+                (*error).hide_ctx = true;
+            }
+        }
+        if let Some(previous) = PREVIOUS_LOG.previous() {
+            pg_sys::ffi::pg_guard_ffi_boundary(|| previous(error));
+        }
+    }
+}
+
 /// Installs the hooks; they are inherited by every backend.
 pub(crate) fn register() {
     // SAFETY: hooks are plain globals, changed by the postmaster while it loads libraries.
@@ -78,10 +113,26 @@ unsafe extern "C-unwind" fn on_utility(
         }
         match PREVIOUS_UTILITY.previous() {
             Some(run) => pg_sys::ffi::pg_guard_ffi_boundary(|| {
-                run(statement, text, read_only_tree, context, params, environment, destination, completion)
+                run(
+                    statement,
+                    text,
+                    read_only_tree,
+                    context,
+                    params,
+                    environment,
+                    destination,
+                    completion,
+                )
             }),
             None => pg_sys::standard_ProcessUtility(
-                statement, text, read_only_tree, context, params, environment, destination, completion,
+                statement,
+                text,
+                read_only_tree,
+                context,
+                params,
+                environment,
+                destination,
+                completion,
             ),
         }
         if matches!(need, Need::Rescan) {
@@ -108,11 +159,18 @@ unsafe fn need_of(node: *mut pg_sys::Node) -> Need {
             }
             Tag::T_RenameStmt => {
                 let rename = &*node.cast::<pg_sys::RenameStmt>();
-                if rename.renameType == pg_sys::ObjectType::OBJECT_DATABASE { leave(rename.subname) } else { Need::Nothing }
+                if rename.renameType == pg_sys::ObjectType::OBJECT_DATABASE {
+                    leave(rename.subname)
+                } else {
+                    Need::Nothing
+                }
             }
             Tag::T_DropStmt => {
                 let drop = &*node.cast::<pg_sys::DropStmt>();
-                if drop.removeType == pg_sys::ObjectType::OBJECT_EXTENSION && names_tms(drop.objects) && owns_extension() {
+                if drop.removeType == pg_sys::ObjectType::OBJECT_EXTENSION
+                    && names_tms(drop.objects)
+                    && owns_extension()
+                {
                     Need::Leave(server::database())
                 } else {
                     Need::Nothing
@@ -155,7 +213,11 @@ unsafe fn leave(name: *const std::ffi::c_char) -> Need {
     }
     // SAFETY: by the caller; missing_ok answers InvalidOid.
     let oid = unsafe { pg_sys::get_database_oid(name, true) };
-    if oid == pg_sys::InvalidOid || !may_empty(oid) { Need::Nothing } else { Need::Leave(oid.to_u32()) }
+    if oid == pg_sys::InvalidOid || !may_empty(oid) {
+        Need::Nothing
+    } else {
+        Need::Leave(oid.to_u32())
+    }
 }
 
 /// Who has no right over a database cannot send its workers away; the statement will fail by itself.
@@ -275,7 +337,8 @@ unsafe extern "C-unwind" fn on_access(
             pg_sys::ffi::pg_guard_ffi_boundary(|| previous(access, class, object, sub_object, arg));
         }
     }
-    let appears = access == pg_sys::ObjectAccessType::OAT_POST_CREATE || access == pg_sys::ObjectAccessType::OAT_DROP;
+    let appears =
+        access == pg_sys::ObjectAccessType::OAT_POST_CREATE || access == pg_sys::ObjectAccessType::OAT_DROP;
     // Any extension and any database: a look too many is cheap, and ours is not told apart before it is complete.
     if appears && (class == pg_sys::ExtensionRelationId || class == pg_sys::DatabaseRelationId) {
         wake::note_extension();

@@ -17,7 +17,9 @@ pub(crate) fn write_text(datum: pg_sys::Datum, into: &mut Vec<u8>) {
         let plain = pg_sys::pg_detoast_datum(stored);
         let size = pgrx::varlena::varsize_any_exhdr(plain);
         let out = pg_sys::makeStringInfo();
-        let root = pgrx::varlena::vardata_any(plain).cast::<pg_sys::JsonbContainer>().cast_mut();
+        let root = pgrx::varlena::vardata_any(plain)
+            .cast::<pg_sys::JsonbContainer>()
+            .cast_mut();
         pg_sys::JsonbToCString(out, root, i32::try_from(size).unwrap_or(i32::MAX));
         let length = usize::try_from((*out).len).unwrap_or(0);
         into.extend_from_slice(std::slice::from_raw_parts((*out).data.cast::<u8>(), length));

@@ -23,6 +23,7 @@ pub(crate) mod worker;
 pub(crate) fn init() {
     cache::register();
     wake::register();
+    hooks::register_log();
     if server::is_preloading() {
         shmem::register();
         hooks::register();

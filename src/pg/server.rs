@@ -4,6 +4,12 @@ use std::ffi::CStr;
 
 use pgrx::pg_sys;
 
+/// Keeps Rust's backtraces out of DETAIL, where pgrx would put them when the server's environment asks for them.
+pub(crate) fn silence_backtraces() {
+    // SAFETY: called from _PG_init, when this process has one thread.
+    unsafe { std::env::set_var("RUST_LIB_BACKTRACE", "0") }
+}
+
 /// True while pg_upgrade runs the server: nothing of ours may start then.
 pub(crate) fn is_binary_upgrade() -> bool {
     // SAFETY: a plain global that is set before any library is loaded.

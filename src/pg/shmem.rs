@@ -3,7 +3,9 @@
 //! Everything in here is an atomic, so that commit callbacks can write it without a lock that could fail. The launcher alone
 //! gives slots to databases and takes them back.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -26,14 +28,19 @@ impl Process {
     /// This process takes the place.
     pub(crate) fn enter(&self) {
         // SAFETY: reads a variable of this process; the latch of a backend lives in shared memory.
-        self.latch.store(unsafe { pg_sys::MyLatch } as usize, Ordering::SeqCst);
+        self.latch
+            .store(unsafe { pg_sys::MyLatch } as usize, Ordering::SeqCst);
         self.pid.store(super::server::pid(), Ordering::SeqCst);
     }
 
     /// The place is empty again; safe to call at exit, when it may already belong to a successor.
     pub(crate) fn leave(&self) {
         let mine = super::server::pid();
-        if self.pid.compare_exchange(mine, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        if self
+            .pid
+            .compare_exchange(mine, 0, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+        {
             self.latch.store(0, Ordering::SeqCst);
         }
     }
@@ -82,8 +89,15 @@ impl State {
     /// The state a number stands for.
     pub(crate) fn of(number: u8) -> State {
         [
-            State::Unknown, State::Absent, State::Serving, State::Hold, State::Off, State::VersionMismatch, State::NoSlot,
-            State::Failing, State::Leaving,
+            State::Unknown,
+            State::Absent,
+            State::Serving,
+            State::Hold,
+            State::Off,
+            State::VersionMismatch,
+            State::NoSlot,
+            State::Failing,
+            State::Leaving,
         ]
         .into_iter()
         .find(|state| *state as u8 == number)
@@ -168,7 +182,12 @@ impl Slot {
         self.leave_for.store(0, Ordering::SeqCst);
         self.failures.store(0, Ordering::SeqCst);
         self.last_error.store(0, Ordering::SeqCst);
-        for counter in [&self.counters.delivered, &self.counters.failed, &self.counters.dead, &self.counters.in_flight] {
+        for counter in [
+            &self.counters.delivered,
+            &self.counters.failed,
+            &self.counters.dead,
+            &self.counters.in_flight,
+        ] {
             counter.store(0, Ordering::SeqCst);
         }
         self.set_state(State::Unknown);
@@ -198,7 +217,11 @@ impl Shared {
     /// The slot of a database.
     pub(crate) fn slot(&self, database: u32) -> Option<&Slot> {
         (database != 0)
-            .then(|| self.slots.iter().find(|slot| slot.database.load(Ordering::SeqCst) == database))
+            .then(|| {
+                self.slots
+                    .iter()
+                    .find(|slot| slot.database.load(Ordering::SeqCst) == database)
+            })
             .flatten()
     }
 
@@ -273,7 +296,8 @@ unsafe extern "C-unwind" fn on_startup() {
             pg_sys::ffi::pg_guard_ffi_boundary(|| previous());
         }
         let mut found = false;
-        let region = pg_sys::ShmemInitStruct(c"tms".as_ptr(), size_of::<Shared>(), &raw mut found).cast::<Shared>();
+        let region =
+            pg_sys::ShmemInitStruct(c"tms".as_ptr(), size_of::<Shared>(), &raw mut found).cast::<Shared>();
         if !found {
             region.write_bytes(0, 1);
         }

@@ -23,7 +23,11 @@ unsafe impl Sync for Statement {}
 impl Statement {
     /// Names a statement and the types of its parameters.
     pub(crate) const fn new(text: &'static CStr, types: &'static [pg_sys::Oid]) -> Self {
-        Self { text, types, plan: Cell::new(std::ptr::null_mut()) }
+        Self {
+            text,
+            types,
+            plan: Cell::new(std::ptr::null_mut()),
+        }
     }
 
     fn plan(&self) -> pg_sys::SPIPlanPtr {
@@ -153,7 +157,14 @@ impl Session {
                 View::Latest => {
                     let snapshot = pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot());
                     let code = pg_sys::SPI_execute_snapshot(
-                        plan, values.as_mut_ptr(), nulls.as_ptr(), snapshot, std::ptr::null_mut(), true, false, limit as _,
+                        plan,
+                        values.as_mut_ptr(),
+                        nulls.as_ptr(),
+                        snapshot,
+                        std::ptr::null_mut(),
+                        true,
+                        false,
+                        limit as _,
                     );
                     pg_sys::UnregisterSnapshot(snapshot);
                     code
@@ -162,7 +173,10 @@ impl Session {
             if code < 0 {
                 pgrx::error!("a statement of tms failed with SPI code {code}");
             }
-            Rows { table: pg_sys::SPI_tuptable, processed: pg_sys::SPI_processed }
+            Rows {
+                table: pg_sys::SPI_tuptable,
+                processed: pg_sys::SPI_processed,
+            }
         }
     }
 
@@ -224,7 +238,12 @@ impl Row<'_> {
         // SAFETY: index is below the number of returned rows; SPI_getbinval checks the column number itself.
         let datum = unsafe {
             let table = &*self.rows.table;
-            pg_sys::SPI_getbinval(*table.vals.add(self.index), table.tupdesc, column, &raw mut is_null)
+            pg_sys::SPI_getbinval(
+                *table.vals.add(self.index),
+                table.tupdesc,
+                column,
+                &raw mut is_null,
+            )
         };
         (!is_null).then_some(datum)
     }
@@ -232,7 +251,8 @@ impl Row<'_> {
     /// A uuid.
     pub(crate) fn uuid(&self, column: i32) -> Option<[u8; 16]> {
         // SAFETY: a uuid datum points to 16 bytes.
-        self.datum(column).map(|datum| unsafe { *datum.cast_mut_ptr::<[u8; 16]>() })
+        self.datum(column)
+            .map(|datum| unsafe { *datum.cast_mut_ptr::<[u8; 16]>() })
     }
 
     /// A bigint, or a timestamp in microseconds since 2000-01-01 UTC.
@@ -252,7 +272,8 @@ impl Row<'_> {
 
     /// A double precision.
     pub(crate) fn float8(&self, column: i32) -> Option<f64> {
-        self.datum(column).map(|datum| f64::from_bits(datum.value() as u64))
+        self.datum(column)
+            .map(|datum| f64::from_bits(datum.value() as u64))
     }
 
     /// A text.
@@ -263,6 +284,7 @@ impl Row<'_> {
     /// The place of a row version.
     pub(crate) fn tid(&self, column: i32) -> Option<Tid> {
         // SAFETY: a tid datum points to an ItemPointerData.
-        self.datum(column).map(|datum| Tid(unsafe { *datum.cast_mut_ptr::<pg_sys::ItemPointerData>() }))
+        self.datum(column)
+            .map(|datum| Tid(unsafe { *datum.cast_mut_ptr::<pg_sys::ItemPointerData>() }))
     }
 }

@@ -61,7 +61,10 @@ pub(crate) fn note_event(target: &str, available_at: i64, priority: i32) {
     if shmem::shared().is_none() {
         return;
     }
-    note(Note::Due { bucket: bucket(target), from: available_at });
+    note(Note::Due {
+        bucket: bucket(target),
+        from: available_at,
+    });
     if priority != 0 {
         note(Note::Priority);
     }
@@ -96,7 +99,13 @@ fn note(new: Note) {
         for (of, known) in notes.iter_mut().rev().take(8).filter(|(of, _)| *of == level) {
             debug_assert_eq!(*of, level);
             match (known, new) {
-                (Note::Due { bucket, from }, Note::Due { bucket: other, from: time }) if *bucket == other => {
+                (
+                    Note::Due { bucket, from },
+                    Note::Due {
+                        bucket: other,
+                        from: time,
+                    },
+                ) if *bucket == other => {
                     *from = time.min(*from);
                     return;
                 }
@@ -154,7 +163,9 @@ fn publish() {
         // The capacity is kept for the next transaction, unless this one was exceptional.
         Some(std::mem::take(notes))
     });
-    let (Some(mut notes), Some(shared)) = (notes, shmem::shared()) else { return };
+    let (Some(mut notes), Some(shared)) = (notes, shmem::shared()) else {
+        return;
+    };
     let slot = shmem::my_slot();
     for (_, note) in &notes {
         match (note, slot) {
@@ -180,11 +191,17 @@ fn publish() {
 
 fn return_workers() {
     let database = LEAVING.replace(0);
-    let (true, Some(shared)) = (database != 0, shmem::shared()) else { return };
+    let (true, Some(shared)) = (database != 0, shmem::shared()) else {
+        return;
+    };
     if let Some(slot) = shared.slot(database) {
         let mine = server::pid();
         // Another session may have asked too; then it is for that one to give the workers back.
-        if slot.leave_for.compare_exchange(mine, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        if slot
+            .leave_for
+            .compare_exchange(mine, 0, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+        {
             slot.probe_wanted.store(true, Ordering::SeqCst);
         }
     }

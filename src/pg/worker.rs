@@ -174,7 +174,10 @@ fn describe(error: pg_sys::panic::CaughtError) -> Failed {
         PostgresError(report) | ErrorReport(report) => report,
         RustPanic { ereport, .. } => ereport,
     };
-    Failed { code: report.sql_error_code(), message: report.message().to_owned() }
+    Failed {
+        code: report.sql_error_code(),
+        message: report.message().to_owned(),
+    }
 }
 
 /// Shows in pg_stat_activity what the worker is doing.

@@ -1,8 +1,6 @@
 //! `tms.delivery_attempts`: the record of what was tried.
 
-use pgrx::pg_sys::{
-    FLOAT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, UUIDARRAYOID,
-};
+use pgrx::pg_sys::{FLOAT8ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, UUIDARRAYOID};
 
 use crate::pg::spi::{Arg, Session, Statement};
 

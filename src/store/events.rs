@@ -4,8 +4,8 @@
 //! session ([`pin_plans`]): on a table that was never analyzed the planner would choose a sort.
 
 use pgrx::pg_sys::{
-    self, INT4OID, INT8OID, JSONBARRAYOID, JSONBOID, TEXTOID, TIDARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID,
-    UUIDARRAYOID, UUIDOID,
+    self, INT4OID, INT8OID, JSONBARRAYOID, JSONBOID, TEXTOID, TIDARRAYOID, TIMESTAMPTZARRAYOID,
+    TIMESTAMPTZOID, UUIDARRAYOID, UUIDOID,
 };
 
 use crate::pg::spi::{Arg, Session, Statement, Tid};
@@ -107,7 +107,10 @@ pub(crate) struct Position {
 
 impl Position {
     /// Before every row. `i64::MIN` is -infinity to PostgreSQL.
-    pub(crate) const START: Position = Position { available_at: i64::MIN, seq: i64::MIN };
+    pub(crate) const START: Position = Position {
+        available_at: i64::MIN,
+        seq: i64::MIN,
+    };
 }
 
 /// A due event as it was read. The payload stays with the rows until somebody asks for it.
@@ -155,9 +158,14 @@ pub(crate) fn walk(
         0,
     );
     for row in rows.iter() {
-        let (Some(tid), Some(id), Some(available_at), Some(seq), Some(event_type), Some(payload)) =
-            (row.tid(1), row.uuid(2), row.int8(3), row.int8(4), row.text(5), row.datum(6))
-        else {
+        let (Some(tid), Some(id), Some(available_at), Some(seq), Some(event_type), Some(payload)) = (
+            row.tid(1),
+            row.uuid(2),
+            row.int8(3),
+            row.int8(4),
+            row.text(5),
+            row.datum(6),
+        ) else {
             continue;
         };
         let event = DueEvent {
@@ -187,8 +195,14 @@ pub(crate) fn next_due(session: &Session, target: &str, priority: i32, now: i64)
            ORDER BY e.available_at, e.seq LIMIT 1",
         &[TEXTOID, INT4OID, TIMESTAMPTZOID],
     );
-    let rows = session.run(&NEXT, &[Arg::Text(target), Arg::Int4(priority), Arg::Timestamp(now)], 0);
-    rows.first().and_then(|row| row.int8(1)).filter(|time| *time < i64::MAX)
+    let rows = session.run(
+        &NEXT,
+        &[Arg::Text(target), Arg::Int4(priority), Arg::Timestamp(now)],
+        0,
+    );
+    rows.first()
+        .and_then(|row| row.int8(1))
+        .filter(|time| *time < i64::MAX)
 }
 
 /// Priorities that a target's undelivered events have, highest first: one step down the index for each.
@@ -207,7 +221,11 @@ pub(crate) fn priorities(session: &Session, target: &str) -> Vec<i32> {
           SELECT step.priority FROM step WHERE step.priority IS NOT NULL",
         &[TEXTOID],
     );
-    session.run(&PRIORITIES, &[Arg::Text(target)], 0).iter().filter_map(|row| row.int4(1)).collect()
+    session
+        .run(&PRIORITIES, &[Arg::Text(target)], 0)
+        .iter()
+        .filter_map(|row| row.int4(1))
+        .collect()
 }
 
 /// Marks events as delivered at the places where they were read. Returns how many were found there; a row that was changed by
@@ -219,7 +237,13 @@ pub(crate) fn complete(session: &Session, tids: &[Tid], ids: &[[u8; 16]], now: i
            WHERE e.ctid OPERATOR(pg_catalog.=) u.tid AND e.id OPERATOR(pg_catalog.=) u.id AND e.processed_at IS NULL",
         &[TIDARRAYOID, UUIDARRAYOID, TIMESTAMPTZOID],
     );
-    session.run(&COMPLETE, &[Arg::TidArray(tids), Arg::UuidArray(ids), Arg::Timestamp(now)], 0).count()
+    session
+        .run(
+            &COMPLETE,
+            &[Arg::TidArray(tids), Arg::UuidArray(ids), Arg::Timestamp(now)],
+            0,
+        )
+        .count()
 }
 
 /// Marks events as delivered wherever they are now.
@@ -234,7 +258,13 @@ pub(crate) fn complete_by_id(session: &Session, ids: &[[u8; 16]], now: i64) {
 }
 
 /// Schedules another attempt for each event, or with a time of infinity hands it to its dead letter.
-pub(crate) fn reschedule(session: &Session, ids: &[[u8; 16]], available_at: &[i64], retries: &[i32], now: i64) {
+pub(crate) fn reschedule(
+    session: &Session,
+    ids: &[[u8; 16]],
+    available_at: &[i64],
+    retries: &[i32],
+    now: i64,
+) {
     static RESCHEDULE: Statement = Statement::new(
         c"UPDATE tms.event_outbox e SET available_at = u.available_at, retry_count = u.retries, updated_at = $4
             FROM unnest($1, $2, $3) AS u (id, available_at, retries)
@@ -260,7 +290,11 @@ pub(crate) fn lock_free_ones(session: &Session, ids: &[[u8; 16]]) -> Vec<[u8; 16
            WHERE e.id OPERATOR(pg_catalog.=) ANY ($1) FOR NO KEY UPDATE OF e SKIP LOCKED",
         &[UUIDARRAYOID],
     );
-    session.run(&LOCK, &[Arg::UuidArray(ids)], 0).iter().filter_map(|row| row.uuid(1)).collect()
+    session
+        .run(&LOCK, &[Arg::UuidArray(ids)], 0)
+        .iter()
+        .filter_map(|row| row.uuid(1))
+        .collect()
 }
 
 /// Whether an event's row is still there.
@@ -269,5 +303,9 @@ pub(crate) fn existing(session: &Session, ids: &[[u8; 16]]) -> Vec<[u8; 16]> {
         c"SELECT e.id FROM tms.event_outbox e WHERE e.id OPERATOR(pg_catalog.=) ANY ($1)",
         &[UUIDARRAYOID],
     );
-    session.run(&EXISTING, &[Arg::UuidArray(ids)], 0).iter().filter_map(|row| row.uuid(1)).collect()
+    session
+        .run(&EXISTING, &[Arg::UuidArray(ids)], 0)
+        .iter()
+        .filter_map(|row| row.uuid(1))
+        .collect()
 }

@@ -38,7 +38,16 @@ impl Purge {
         let end = tms_domain::event_id::v7_bytes(unix_us, [0; 8]);
         let last = spi::connect(|session| {
             session
-                .run(&PURGE, &[Arg::Uuid(&self.events_behind), Arg::Uuid(&end), Arg::Timestamp(horizon), Arg::Int8(batch)], 0)
+                .run(
+                    &PURGE,
+                    &[
+                        Arg::Uuid(&self.events_behind),
+                        Arg::Uuid(&end),
+                        Arg::Timestamp(horizon),
+                        Arg::Int8(batch),
+                    ],
+                    0,
+                )
                 .first()
                 .and_then(|row| row.uuid(1))
         });
@@ -62,11 +71,18 @@ impl Purge {
         let (last, old) = spi::connect(|session| {
             let rows = session.run(
                 &PURGE,
-                &[Arg::Int8(self.attempts_behind), Arg::Timestamp(horizon), Arg::Int8(batch)],
+                &[
+                    Arg::Int8(self.attempts_behind),
+                    Arg::Timestamp(horizon),
+                    Arg::Int8(batch),
+                ],
                 0,
             );
             let row = rows.first();
-            (row.as_ref().and_then(|row| row.int8(1)), row.and_then(|row| row.bool(2)).unwrap_or(false))
+            (
+                row.as_ref().and_then(|row| row.int8(1)),
+                row.and_then(|row| row.bool(2)).unwrap_or(false),
+            )
         });
         // Ids are in the order of time but for sequence caches, so the walk ends with the first batch that is young.
         self.attempts_behind = last.filter(|_| old).unwrap_or(0);

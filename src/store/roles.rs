@@ -14,7 +14,9 @@ pub(crate) fn binding(role: u32) -> Binding {
     cache::binding(role, |role| {
         spi::connect(|session| {
             let rows = session.read_latest(&BINDING, &[Arg::Oid(role)]);
-            rows.first().map_or(Binding::None, |row| row.uuid(1).map_or(Binding::Enrolled, Binding::Bound))
+            rows.first().map_or(Binding::None, |row| {
+                row.uuid(1).map_or(Binding::Enrolled, Binding::Bound)
+            })
         })
     })
 }
@@ -26,7 +28,15 @@ pub(crate) fn bind(role: u32, company: Option<[u8; 16]>) {
           ON CONFLICT (role) DO UPDATE SET company_id = EXCLUDED.company_id, created_at = pg_catalog.now()",
         &[OIDOID, UUIDOID],
     );
-    spi::connect(|session| session.run(&BIND, &[Arg::Oid(role), company.as_ref().map_or(Arg::Null, Arg::Uuid)], 0).count());
+    spi::connect(|session| {
+        session
+            .run(
+                &BIND,
+                &[Arg::Oid(role), company.as_ref().map_or(Arg::Null, Arg::Uuid)],
+                0,
+            )
+            .count()
+    });
 }
 
 /// Takes a role's binding away; true when there was one.
@@ -44,7 +54,11 @@ pub(crate) fn add_capability(role: u32, capability: &str) {
         c"INSERT INTO tms.role_capabilities (role, capability) VALUES ($1::pg_catalog.regrole, $2) ON CONFLICT DO NOTHING",
         &[OIDOID, TEXTOID],
     );
-    spi::connect(|session| session.run(&ADD, &[Arg::Oid(role), Arg::Text(capability)], 0).count());
+    spi::connect(|session| {
+        session
+            .run(&ADD, &[Arg::Oid(role), Arg::Text(capability)], 0)
+            .count()
+    });
 }
 
 /// Forgets a capability.
@@ -54,7 +68,11 @@ pub(crate) fn remove_capability(role: u32, capability: &str) {
            WHERE c.role OPERATOR(pg_catalog.=) $1 AND c.capability OPERATOR(pg_catalog.=) $2",
         &[OIDOID, TEXTOID],
     );
-    spi::connect(|session| session.run(&REMOVE, &[Arg::Oid(role), Arg::Text(capability)], 0).count());
+    spi::connect(|session| {
+        session
+            .run(&REMOVE, &[Arg::Oid(role), Arg::Text(capability)], 0)
+            .count()
+    });
 }
 
 /// Capabilities a role has.
@@ -64,7 +82,11 @@ pub(crate) fn capabilities(role: u32) -> Vec<String> {
         &[OIDOID],
     );
     spi::connect(|session| {
-        session.run(&LIST, &[Arg::Oid(role)], 0).iter().filter_map(|row| row.text(1)).collect()
+        session
+            .run(&LIST, &[Arg::Oid(role)], 0)
+            .iter()
+            .filter_map(|row| row.text(1))
+            .collect()
     })
 }
 

@@ -56,7 +56,13 @@ pub(crate) fn all() -> Vec<Target> {
 /// Names of all targets, as they are committed now.
 pub(crate) fn names() -> Vec<String> {
     static NAMES: Statement = Statement::new(c"SELECT t.name FROM tms.targets t", &[]);
-    spi::connect(|session| session.read_latest(&NAMES, &[]).iter().filter_map(|row| row.text(1)).collect())
+    spi::connect(|session| {
+        session
+            .read_latest(&NAMES, &[])
+            .iter()
+            .filter_map(|row| row.text(1))
+            .collect()
+    })
 }
 
 /// Creates an HTTP target, or replaces its options. Whether it is paused stays as it is.
@@ -77,9 +83,16 @@ pub(crate) fn set_http(name: &str, options: &TargetOptions) {
           ON CONFLICT (target) DO UPDATE SET url = EXCLUDED.url, headers = EXCLUDED.headers",
         &[TEXTOID, TEXTOID, TEXTOID],
     );
-    let headers: serde_json::Map<_, _> =
-        options.headers.iter().map(|(name, value)| (name.clone(), serde_json::Value::from(value.clone()))).collect();
-    let shown = format!("{}://{}", options.endpoint.scheme.as_str(), options.endpoint.authority);
+    let headers: serde_json::Map<_, _> = options
+        .headers
+        .iter()
+        .map(|(name, value)| (name.clone(), serde_json::Value::from(value.clone())))
+        .collect();
+    let shown = format!(
+        "{}://{}",
+        options.endpoint.scheme.as_str(),
+        options.endpoint.authority
+    );
     spi::connect(|session| {
         session.run(
             &SET,
@@ -99,7 +112,11 @@ pub(crate) fn set_http(name: &str, options: &TargetOptions) {
         );
         session.run(
             &SET_SECRETS,
-            &[Arg::Text(name), Arg::Text(&options.url), Arg::Text(&serde_json::Value::from(headers).to_string())],
+            &[
+                Arg::Text(name),
+                Arg::Text(&options.url),
+                Arg::Text(&serde_json::Value::from(headers).to_string()),
+            ],
             0,
         );
     });
@@ -128,7 +145,11 @@ pub(crate) fn set_paused(name: &str, paused: bool) -> Switched {
         &[TEXTOID],
     );
     spi::connect(|session| {
-        if session.run(&SET, &[Arg::Text(name), Arg::Bool(paused)], 0).count() > 0 {
+        if session
+            .run(&SET, &[Arg::Text(name), Arg::Bool(paused)], 0)
+            .count()
+            > 0
+        {
             Switched::Changed
         } else if session.run(&EXISTS, &[Arg::Text(name)], 0).count() > 0 {
             Switched::AsItWas

@@ -70,12 +70,17 @@ pub(crate) fn run() {
 }
 
 fn used(shared: &'static Shared) -> impl Iterator<Item = &'static Slot> {
-    shared.slots.iter().filter(|slot| slot.database.load(Ordering::SeqCst) != 0)
+    shared
+        .slots
+        .iter()
+        .filter(|slot| slot.database.load(Ordering::SeqCst) != 0)
 }
 
 /// Gives new databases a slot, and takes back those of databases that are gone.
 fn read_list(shared: &'static Shared, databases: &mut HashMap<u32, Database>) {
-    let Ok(present) = worker::transaction(catalog::databases) else { return };
+    let Ok(present) = worker::transaction(catalog::databases) else {
+        return;
+    };
     for slot in used(shared) {
         let oid = slot.database.load(Ordering::SeqCst);
         if present.contains(&oid) {
@@ -95,13 +100,20 @@ fn read_list(shared: &'static Shared, databases: &mut HashMap<u32, Database>) {
         if shared.slot(oid).is_some() {
             continue;
         }
-        match shared.slots.iter().find(|slot| slot.database.load(Ordering::SeqCst) == 0) {
+        match shared
+            .slots
+            .iter()
+            .find(|slot| slot.database.load(Ordering::SeqCst) == 0)
+        {
             Some(slot) => slot.assign(oid),
             None => without_slot += 1,
         }
     }
     if shared.databases_without_slot.swap(without_slot, Ordering::SeqCst) == 0 && without_slot > 0 {
-        log!("tms: {without_slot} databases more than the {} that one server's launcher looks after", shmem::DATABASES);
+        log!(
+            "tms: {without_slot} databases more than the {} that one server's launcher looks after",
+            shmem::DATABASES
+        );
     }
 }
 
@@ -133,7 +145,9 @@ fn tend(slot: &Slot, database: &mut Database) -> Duration {
             }
         }
         slot.wake_workers();
-    } else if slot.probe_wanted.swap(false, Ordering::SeqCst) || matches!(slot.state(), State::Leaving | State::NoSlot) {
+    } else if slot.probe_wanted.swap(false, Ordering::SeqCst)
+        || matches!(slot.state(), State::Leaving | State::NoSlot)
+    {
         return send_probe(slot, database);
     }
     complain(slot, database);
@@ -163,7 +177,11 @@ fn send_probe(slot: &Slot, database: &mut Database) -> Duration {
     if slot.is_empty() {
         slot.set_state(State::Unknown);
     }
-    database.probe = worker::start(workers::PROBE, "tms_probe_main", slot.database.load(Ordering::SeqCst));
+    database.probe = worker::start(
+        workers::PROBE,
+        "tms_probe_main",
+        slot.database.load(Ordering::SeqCst),
+    );
     if database.probe.is_none() {
         no_slot(slot, database);
     }
@@ -180,18 +198,22 @@ fn no_slot(slot: &Slot, database: &mut Database) {
 fn keep_alive(slot: &Slot, database: &mut Database) -> Duration {
     let oid = slot.database.load(Ordering::SeqCst);
     if database.dispatcher.is_none() {
-        database.dispatcher =
-            worker::start(workers::DISPATCHER, "tms_dispatcher_main", oid).map(|started| (started, Instant::now()));
+        database.dispatcher = worker::start(workers::DISPATCHER, "tms_dispatcher_main", oid)
+            .map(|started| (started, Instant::now()));
     }
     if database.dispatcher.is_some() && database.scheduler.is_none() {
-        database.scheduler =
-            worker::start(workers::SCHEDULER, "tms_scheduler_main", oid).map(|started| (started, Instant::now()));
+        database.scheduler = worker::start(workers::SCHEDULER, "tms_scheduler_main", oid)
+            .map(|started| (started, Instant::now()));
     }
     if database.dispatcher.is_none() {
         no_slot(slot, database);
         return BUSY_INTERVAL;
     }
-    if database.scheduler.is_none() { Duration::from_secs(1) } else { LIST_INTERVAL }
+    if database.scheduler.is_none() {
+        Duration::from_secs(1)
+    } else {
+        LIST_INTERVAL
+    }
 }
 
 /// Takes note of workers that ended. Whatever the reason, the database is looked into before they are started again.
@@ -202,7 +224,9 @@ fn note_ends(slot: &Slot, database: &mut Database) {
             ended.push(since);
         }
     }
-    let Some(since) = ended.into_iter().min() else { return };
+    let Some(since) = ended.into_iter().min() else {
+        return;
+    };
     slot.probe_wanted.store(true, Ordering::SeqCst);
     if slot.last_error.load(Ordering::SeqCst) == 0 {
         return;
@@ -262,6 +286,11 @@ fn complain(slot: &Slot, database: &mut Database) {
 }
 
 fn show(shared: &'static Shared) {
-    let serving = used(shared).filter(|slot| matches!(slot.state(), State::Serving | State::Hold)).count();
-    worker::show_idle(&format!("looking after {serving} of {} databases", used(shared).count()));
+    let serving = used(shared)
+        .filter(|slot| matches!(slot.state(), State::Serving | State::Hold))
+        .count();
+    worker::show_idle(&format!(
+        "looking after {serving} of {} databases",
+        used(shared).count()
+    ));
 }

@@ -13,13 +13,18 @@ use crate::store;
 /// Entry of the worker.
 pub(crate) fn run(database: u32) {
     worker::attach(database);
-    let Some(slot) = shmem::shared().and_then(|shared| shared.slot(database)) else { return };
+    let Some(slot) = shmem::shared().and_then(|shared| shared.slot(database)) else {
+        return;
+    };
     let state = match worker::transaction(store::catalog::extension_version) {
         Ok(None) => State::Absent,
         // ALTER DATABASE ... SET applies to this connection as to any other, so this is the database's own value.
         Ok(Some(version)) => judge(&version),
         Err(failed) => {
-            log!("tms: a look into the database with OID {database} failed: {}", failed.message);
+            log!(
+                "tms: a look into the database with OID {database} failed: {}",
+                failed.message
+            );
             State::Failing
         }
     };
@@ -34,15 +39,24 @@ fn judge(version: &str) -> State {
         report_mismatch(version);
         return State::VersionMismatch;
     }
-    if settings::dispatch() == Dispatch::Hold { State::Hold } else { State::Serving }
+    if settings::dispatch() == Dispatch::Hold {
+        State::Hold
+    } else {
+        State::Serving
+    }
 }
 
 fn report_mismatch(version: &str) {
     ErrorReport::new(
         PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-        format!("tms: the extension has version {version}, the library {}; nothing is delivered", crate::VERSION),
+        format!(
+            "tms: the extension has version {version}, the library {}; nothing is delivered",
+            crate::VERSION
+        ),
         "tms",
     )
-    .set_hint("Run ALTER EXTENSION tms UPDATE in this database, or restart the server with the library that fits.")
+    .set_hint(
+        "Run ALTER EXTENSION tms UPDATE in this database, or restart the server with the library that fits.",
+    )
     .report(PgLogLevel::LOG);
 }

@@ -15,7 +15,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
 /// Entry of the worker.
 pub(crate) fn run(database: u32) {
     worker::attach(database);
-    let Some(slot) = shmem::shared().and_then(|shared| shared.slot(database)) else { return };
+    let Some(slot) = shmem::shared().and_then(|shared| shared.slot(database)) else {
+        return;
+    };
     if slot.must_leave() {
         return;
     }
@@ -49,8 +51,7 @@ fn round(purge: &mut store::retention::Purge, sweep: bool) -> bool {
         store::roles::remove_orphans();
     }
     let now = server::now();
-    let events = settings::event_retention()
-        .is_some_and(|age| purge.events(now, micros(age), BATCH));
+    let events = settings::event_retention().is_some_and(|age| purge.events(now, micros(age), BATCH));
     let attempts = settings::attempt_retention().is_some_and(|age| purge.attempts(now, micros(age), BATCH));
     events || attempts
 }
@@ -63,4 +64,3 @@ fn give_up(slot: &Slot, failed: &worker::Failed) {
     slot.last_error.store(failed.code as i32, Ordering::SeqCst);
     super::dispatcher::report_failure("scheduler", failed);
 }
-

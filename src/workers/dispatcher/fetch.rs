@@ -18,7 +18,12 @@ const WORTHWHILE: usize = 4;
 impl Dispatcher {
     /// Fills each target's window from its queue.
     pub(super) fn hand_out(&mut self) -> Result<(), worker::Failed> {
-        let wanting: Vec<u32> = self.targets.round().into_iter().filter(|id| self.room_of(*id) > 0).collect();
+        let wanting: Vec<u32> = self
+            .targets
+            .round()
+            .into_iter()
+            .filter(|id| self.room_of(*id) > 0)
+            .collect();
         if wanting.is_empty() {
             return Ok(());
         }
@@ -37,14 +42,26 @@ impl Dispatcher {
 
     /// How many events a target may be given now.
     fn room_of(&self, id: u32) -> usize {
-        let Some(target) = self.targets.get(id) else { return 0 };
-        let limit = if self.on_their_way < settings::max_in_flight() { target.window() } else { target.fair_share() };
+        let Some(target) = self.targets.get(id) else {
+            return 0;
+        };
+        let limit = if self.on_their_way < settings::max_in_flight() {
+            target.window()
+        } else {
+            target.fair_share()
+        };
         let free = limit.saturating_sub(target.on_their_way);
-        if free * WORTHWHILE < limit && target.on_their_way > 0 { 0 } else { free }
+        if free * WORTHWHILE < limit && target.on_their_way > 0 {
+            0
+        } else {
+            free
+        }
     }
 
     fn fetch_for(&mut self, session: &Session, id: u32, jobs: &mut Vec<Job>) {
-        let Some(target) = self.targets.get_mut(id) else { return };
+        let Some(target) = self.targets.get_mut(id) else {
+            return;
+        };
         let name = std::sync::Arc::clone(&target.name);
         if target.queue.take_priorities_unknown() {
             for priority in events::priorities(session, &name) {
@@ -54,7 +71,10 @@ impl Dispatcher {
         let now = server::now();
         let mut room = self.room_of(id);
         while room > 0 {
-            let Some((priority, behind)) = self.targets.get(id).and_then(|target| target.queue.next_walk()) else { break };
+            let Some((priority, behind)) = self.targets.get(id).and_then(|target| target.queue.next_walk())
+            else {
+                break;
+            };
             let before = jobs.len();
             let (reached, at_end) = self.walk(session, id, priority, (behind, now, room), jobs);
             let stalled = reached == behind && !at_end;
@@ -78,7 +98,11 @@ impl Dispatcher {
         (behind, now, room): (Position, i64, usize),
         jobs: &mut Vec<Job>,
     ) -> (Position, bool) {
-        let Some(name) = self.targets.get(id).map(|target| std::sync::Arc::clone(&target.name)) else {
+        let Some(name) = self
+            .targets
+            .get(id)
+            .map(|target| std::sync::Arc::clone(&target.name))
+        else {
             return (behind, true);
         };
         let mut reached = behind;
@@ -102,7 +126,9 @@ impl Dispatcher {
         if self.flights.contains_key(&key) {
             return true;
         }
-        let Some(target) = self.targets.get_mut(id) else { return true };
+        let Some(target) = self.targets.get_mut(id) else {
+            return true;
+        };
         let size = jsonb::size(event.payload);
         // One event of a target goes out whatever its size, or it would never.
         if self.bytes + size > settings::max_in_flight_bytes() && target.on_their_way > 0 {
@@ -124,12 +150,19 @@ impl Dispatcher {
             on_its_way: true,
         };
         self.flights.insert(key, flight);
-        jobs.push(Job { key, target: id, headers: headers_of(event), body });
+        jobs.push(Job {
+            key,
+            target: id,
+            headers: headers_of(event),
+            body,
+        });
         true
     }
 
     fn learn_next_due(&mut self, session: &Session, id: u32, now: i64) {
-        let Some(target) = self.targets.get_mut(id) else { return };
+        let Some(target) = self.targets.get_mut(id) else {
+            return;
+        };
         if target.queue.has_more() || !target.queue.take_next_due_unknown() {
             return;
         }

@@ -72,7 +72,9 @@ enum End {
 /// Entry of the worker.
 pub(crate) fn run(database: u32) {
     worker::attach(database);
-    let Some(slot) = shmem::shared().and_then(|shared| shared.slot(database)) else { return };
+    let Some(slot) = shmem::shared().and_then(|shared| shared.slot(database)) else {
+        return;
+    };
     if slot.must_leave() {
         return;
     }
@@ -130,9 +132,13 @@ pub(crate) fn report_failure(kind: &str, failed: &worker::Failed) {
         }
         _ => "The worker starts again after a pause that doubles up to a minute; events are kept meanwhile.",
     };
-    ErrorReport::new(failed.code, format!("tms: the {kind} ends: {}", failed.message), "tms")
-        .set_hint(hint)
-        .report(PgLogLevel::LOG);
+    ErrorReport::new(
+        failed.code,
+        format!("tms: the {kind} ends: {}", failed.message),
+        "tms",
+    )
+    .set_hint(hint)
+    .report(PgLogLevel::LOG);
 }
 
 impl Dispatcher {
@@ -231,12 +237,20 @@ impl Dispatcher {
         let until_rescan = self.rescan_due.saturating_duration_since(Instant::now());
         let mut pause = until_rescan;
         if let Some(due) = self.targets.next_due() {
-            pause = pause.min(Duration::from_micros(u64::try_from(due - server::now()).unwrap_or(0)));
+            pause = pause.min(Duration::from_micros(
+                u64::try_from(due - server::now()).unwrap_or(0),
+            ));
         }
         if let Some(until) = self.locked_until {
-            return pause.max(until.saturating_duration_since(Instant::now())).min(LOCK_PAUSE);
+            return pause
+                .max(until.saturating_duration_since(Instant::now()))
+                .min(LOCK_PAUSE);
         }
-        if self.outcomes.wait_for_lock() { pause.min(LOCK_PAUSE) } else { pause }
+        if self.outcomes.wait_for_lock() {
+            pause.min(LOCK_PAUSE)
+        } else {
+            pause
+        }
     }
 
     fn give_way(&mut self, failed: &worker::Failed) {
@@ -248,7 +262,10 @@ impl Dispatcher {
     }
 
     fn show(&mut self) {
-        self.slot.counters.in_flight.store(self.on_their_way as u64, Ordering::Relaxed);
+        self.slot
+            .counters
+            .in_flight
+            .store(self.on_their_way as u64, Ordering::Relaxed);
         let text = if self.slot.state() == State::Hold {
             "held by tms.dispatch".to_owned()
         } else if self.on_their_way > 0 {
@@ -257,9 +274,16 @@ impl Dispatcher {
             "waiting for events".to_owned()
         };
         let busy = self.on_their_way > 0;
-        let stale = self.shown.as_ref().is_none_or(|(at, shown)| *shown != text && at.elapsed() >= SHOW_INTERVAL);
+        let stale = self
+            .shown
+            .as_ref()
+            .is_none_or(|(at, shown)| *shown != text && at.elapsed() >= SHOW_INTERVAL);
         if stale {
-            if busy { worker::show_busy(&text) } else { worker::show_idle(&text) }
+            if busy {
+                worker::show_busy(&text)
+            } else {
+                worker::show_idle(&text)
+            }
             self.shown = Some((Instant::now(), text));
         }
     }

@@ -71,19 +71,33 @@ impl Dispatcher {
     }
 
     fn take_answer(&mut self, completion: Completion) {
-        let Some(flight) = self.flights.get_mut(&completion.key).filter(|flight| flight.on_its_way) else { return };
+        let Some(flight) = self
+            .flights
+            .get_mut(&completion.key)
+            .filter(|flight| flight.on_its_way)
+        else {
+            return;
+        };
         flight.on_its_way = false;
         self.on_their_way -= 1;
         self.bytes -= flight.bytes;
         self.targets.answered(flight.target);
-        let retry = self.targets.get(flight.target).map(|target| target.retry.clone()).unwrap_or_default();
+        let retry = self
+            .targets
+            .get(flight.target)
+            .map(|target| target.retry.clone())
+            .unwrap_or_default();
         let answer = completion.result.as_ref().map(|response| Answer {
             status: response.status,
             retry_after: response.retry_after.as_deref(),
         });
         let verdict = outcome::classify(answer, SystemTime::now());
         // Chance is only asked where it matters: the operating system's generator costs more than the rest of this.
-        let random = if verdict == Verdict::Delivered { 0.0 } else { chance() };
+        let random = if verdict == Verdict::Delivered {
+            0.0
+        } else {
+            chance()
+        };
         let step = outcome::next_step(
             verdict,
             u32::try_from(flight.retry_count).unwrap_or(0),
@@ -104,7 +118,11 @@ impl Dispatcher {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         let attempt = recorded.then(|| attempt_of(&completion));
-        self.outcomes.waiting.push(Outcome { key: completion.key, step, attempt });
+        self.outcomes.waiting.push(Outcome {
+            key: completion.key,
+            step,
+            attempt,
+        });
     }
 
     /// Writes what waits. On an error nothing is lost: it waits on.
@@ -116,7 +134,9 @@ impl Dispatcher {
         let done = worker::transaction(|| spi::connect(|session| self.write(session, now)))?;
         let mut waiting = std::mem::take(&mut self.outcomes.waiting);
         waiting.retain(|outcome| {
-            let left_out = done.as_ref().is_some_and(|left_out| left_out.contains(&outcome.key));
+            let left_out = done
+                .as_ref()
+                .is_some_and(|left_out| left_out.contains(&outcome.key));
             if !left_out {
                 self.written(outcome, now);
             }
@@ -132,7 +152,9 @@ impl Dispatcher {
         let left_out = self.outcomes.is_careful.then(|| self.held_by_others(session));
         let mut batch = Batch::default();
         for outcome in &self.outcomes.waiting {
-            let skipped = left_out.as_ref().is_some_and(|left_out| left_out.contains(&outcome.key));
+            let skipped = left_out
+                .as_ref()
+                .is_some_and(|left_out| left_out.contains(&outcome.key));
             if let (false, Some(flight)) = (skipped, self.flights.get(&outcome.key)) {
                 self.add(&mut batch, outcome, flight, now);
             }
@@ -146,7 +168,11 @@ impl Dispatcher {
             .outcomes
             .waiting
             .iter()
-            .filter_map(|outcome| self.flights.get(&outcome.key).map(|flight| (outcome.key, flight.id)))
+            .filter_map(|outcome| {
+                self.flights
+                    .get(&outcome.key)
+                    .map(|flight| (outcome.key, flight.id))
+            })
             .collect();
         let ids: Vec<[u8; 16]> = flights.iter().map(|(_, id)| *id).collect();
         let free = events::lock_free_ones(session, &ids);
@@ -169,7 +195,11 @@ impl Dispatcher {
                 batch.rescheduled.1.push(due_after(&outcome.step, now));
                 batch.rescheduled.2.push(flight.retry_count.saturating_add(1));
             }
-            Step::Dead { error, message, exhausted } => {
+            Step::Dead {
+                error,
+                message,
+                exhausted,
+            } => {
                 batch.rescheduled.0.push(flight.id);
                 batch.rescheduled.1.push(i64::MAX);
                 batch.rescheduled.2.push(flight.retry_count);
@@ -181,13 +211,18 @@ impl Dispatcher {
             }
         }
         if let Some(attempt) = &outcome.attempt {
-            let target = self.targets.get(flight.target).map(|target| target.name.to_string());
+            let target = self
+                .targets
+                .get(flight.target)
+                .map(|target| target.name.to_string());
             batch.record(outcome, flight, attempt, target);
         }
     }
 
     fn written(&mut self, outcome: &Outcome, now: i64) {
-        let Some(flight) = self.flights.remove(&outcome.key) else { return };
+        let Some(flight) = self.flights.remove(&outcome.key) else {
+            return;
+        };
         if let (Step::Retry { .. }, Some(target)) = (&outcome.step, self.targets.get_mut(flight.target)) {
             target.queue.due_at(due_after(&outcome.step, now));
         }
@@ -210,7 +245,8 @@ impl Batch {
         rows.durations.push(attempt.duration_ms);
         rows.statuses.push(attempt.status);
         rows.outcomes.push(Some(name.to_owned()));
-        rows.error_types.push(error.map(|error| error.as_str().to_owned()));
+        rows.error_types
+            .push(error.map(|error| error.as_str().to_owned()));
         rows.messages.push(message);
         rows.excerpts.push(attempt.excerpt.clone());
     }
@@ -243,15 +279,22 @@ fn due_after(step: &Step, now: i64) -> i64 {
 
 /// Uniform in [0, 1): 53 random bits, as many as a double holds.
 fn chance() -> f64 {
-    server::random_bytes::<8>().map_or(0.5, |bytes| (u64::from_le_bytes(bytes) >> 11) as f64 / (1_u64 << 53) as f64)
+    server::random_bytes::<8>().map_or(0.5, |bytes| {
+        (u64::from_le_bytes(bytes) >> 11) as f64 / (1_u64 << 53) as f64
+    })
 }
 
 fn attempt_of(completion: &Completion) -> Attempt {
     let response = completion.result.as_ref().ok();
-    let unix_us = completion.started.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_micros());
+    let unix_us = completion
+        .started
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |age| age.as_micros());
     Attempt {
         status: response.map(|response| i32::from(response.status)),
-        started: i64::try_from(unix_us).unwrap_or(i64::MAX).saturating_sub(PG_EPOCH_US),
+        started: i64::try_from(unix_us)
+            .unwrap_or(i64::MAX)
+            .saturating_sub(PG_EPOCH_US),
         duration_ms: completion.duration.as_secs_f64() * 1000.0,
         // NUL cannot be stored in a text.
         excerpt: response

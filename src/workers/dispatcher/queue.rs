@@ -45,9 +45,10 @@ impl Default for Queue {
 impl Queue {
     /// A priority exists; one that is known keeps its place.
     pub(crate) fn add_priority(&mut self, priority: i32) {
-        self.cursors
-            .entry(-i64::from(priority))
-            .or_insert(Cursor { behind: Position::START, at_end: false });
+        self.cursors.entry(-i64::from(priority)).or_insert(Cursor {
+            behind: Position::START,
+            at_end: false,
+        });
     }
 
     /// Whether the table must be asked for priorities; asked once.
@@ -63,7 +64,10 @@ impl Queue {
     /// From the beginning, with everything read anew.
     pub(crate) fn rescan(&mut self) {
         for cursor in self.cursors.values_mut() {
-            *cursor = Cursor { behind: Position::START, at_end: false };
+            *cursor = Cursor {
+                behind: Position::START,
+                at_end: false,
+            };
         }
         self.next_due_unknown = true;
         self.priorities_unknown = true;
@@ -76,7 +80,10 @@ impl Queue {
             return;
         }
         // Just before the first row with this time.
-        let before = Position { available_at: from.saturating_sub(1), seq: i64::MAX };
+        let before = Position {
+            available_at: from.saturating_sub(1),
+            seq: i64::MAX,
+        };
         for cursor in self.cursors.values_mut() {
             cursor.behind = cursor.behind.min(before);
             cursor.at_end = false;
@@ -157,6 +164,8 @@ impl Hasher for NumberHasher {
     }
     fn write_u64(&mut self, number: u64) {
         // Fibonacci hashing: the odd number nearest to 2^64 divided by the golden ratio.
-        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+        self.0 = (self.0 ^ number)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(32);
     }
 }

@@ -83,7 +83,12 @@ impl Targets {
     pub(crate) fn load(&mut self, engine: &Engine, rows: Vec<store::targets::Target>) -> Vec<u64> {
         let mut withdrawn = Vec::new();
         let present: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
-        let gone: Vec<Arc<str>> = self.ids.keys().filter(|name| !present.contains(&&***name)).cloned().collect();
+        let gone: Vec<Arc<str>> = self
+            .ids
+            .keys()
+            .filter(|name| !present.contains(&&***name))
+            .cloned()
+            .collect();
         for name in gone {
             if let Some(id) = self.ids.remove(&name) {
                 withdrawn.extend(engine.remove_target(id));
@@ -95,7 +100,10 @@ impl Targets {
         }
         for row in rows {
             let Some(spec) = spec_of(&row) else {
-                warning!("tms: target \"{}\" cannot be used as it is stored; set it again with tms_target_set", row.name);
+                warning!(
+                    "tms: target \"{}\" cannot be used as it is stored; set it again with tms_target_set",
+                    row.name
+                );
                 continue;
             };
             let id = self.id_of(&row.name);
@@ -152,8 +160,16 @@ impl Targets {
             .copied()
             .collect();
         self.first = self.first.wrapping_add(1);
-        let start = if wanting.is_empty() { 0 } else { self.first % wanting.len() };
-        wanting[start..].iter().chain(&wanting[..start]).copied().collect()
+        let start = if wanting.is_empty() {
+            0
+        } else {
+            self.first % wanting.len()
+        };
+        wanting[start..]
+            .iter()
+            .chain(&wanting[..start])
+            .copied()
+            .collect()
     }
 
     /// An answer came.
@@ -178,7 +194,9 @@ impl Targets {
 
     /// Somebody used a priority.
     pub(crate) fn look_for_priorities(&mut self) {
-        self.by_id.values_mut().for_each(|target| target.queue.look_for_priorities());
+        self.by_id
+            .values_mut()
+            .for_each(|target| target.queue.look_for_priorities());
     }
 
     /// A commit added events for the targets of a bucket.
@@ -195,7 +213,11 @@ impl Targets {
 
     /// When the clock alone makes something due for a target that is served.
     pub(crate) fn next_due(&self) -> Option<i64> {
-        self.by_id.values().filter(|target| !target.paused).filter_map(|target| target.queue.next_due()).min()
+        self.by_id
+            .values()
+            .filter(|target| !target.paused)
+            .filter_map(|target| target.queue.next_due())
+            .min()
     }
 }
 
