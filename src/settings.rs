@@ -256,7 +256,7 @@ fn define_connections() {
     );
     int(
         c"tms.io_threads",
-        c"Threads of a dispatcher that speak HTTP; read when the dispatcher starts.",
+        c"Threads of a dispatcher that speak HTTP.",
         c"One thread moves more than the completions in PostgreSQL can follow on two cores.",
         &IO_THREADS,
         (1, 16),

@@ -49,6 +49,8 @@ pub(crate) struct Flight {
 struct Dispatcher {
     slot: &'static Slot,
     engine: Engine,
+    /// What the engine was started with, in words: it cannot be changed while it runs.
+    engine_made_from: String,
     targets: Targets,
     flights: HashMap<u64, Flight, queue::Numbers>,
     /// Bodies in flight.
@@ -96,6 +98,7 @@ pub(crate) fn run(database: u32) {
     let mut dispatcher = Dispatcher {
         slot,
         engine,
+        engine_made_from: format!("{:?}", engine_config()),
         targets: Targets::default(),
         flights: HashMap::default(),
         bytes: 0,
@@ -154,6 +157,10 @@ impl Dispatcher {
             if worker::reload_if_asked() {
                 // The launcher looks up this database's own tms.dispatch and tells by the slot's state.
                 self.rescan_due = Instant::now();
+                if self.engine_made_from != format!("{:?}", engine_config()) {
+                    // The launcher starts a dispatcher with the new settings at once.
+                    return End::Asked;
+                }
             }
             self.slot.counters.wakeups.fetch_add(1, Ordering::Relaxed);
             let result = self.step();
