@@ -3,6 +3,7 @@
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::panic::ErrorReport;
 use tms_domain::problem::{Kind, Problem};
+use tms_domain::shown::quoted;
 
 /// What every fallible function of the extension returns; pgrx keeps SQLSTATE, DETAIL and HINT of it.
 pub(crate) type Result<T> = std::result::Result<T, ErrorReport>;
@@ -34,6 +35,16 @@ pub(crate) fn null_argument(function: &str, argument: &str) -> ErrorReport {
         format!("{argument} of {function} must not be NULL"),
     )
     .set_hint(format!("Pass a value for {argument}."))
+}
+
+/// 22023: a jsonb that cannot be read as options or headers.
+pub(crate) fn unreadable(what: &str) -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        format!("{what} cannot be read"),
+    )
+    .set_detail("A number in it is beyond double precision, or it is nested more than 100 levels deep.")
+    .set_hint("Pass a flat object with ordinary numbers.")
 }
 
 /// 22023: a value out of its range.
@@ -68,7 +79,7 @@ pub(crate) fn unknown_target(name: &str, nearest: Option<&str>) -> ErrorReport {
     };
     report(
         PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
-        format!("target \"{name}\" does not exist"),
+        format!("target {} does not exist", quoted(name)),
     )
     .set_detail("An event can be enqueued only for a target in tms.targets.")
     .set_hint(hint)
@@ -78,7 +89,7 @@ pub(crate) fn unknown_target(name: &str, nearest: Option<&str>) -> ErrorReport {
 pub(crate) fn unknown_role(name: &str) -> ErrorReport {
     report(
         PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
-        format!("role \"{name}\" does not exist"),
+        format!("role {} does not exist", quoted(name)),
     )
     .set_hint("Create the role first, or correct its name.")
 }

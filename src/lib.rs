@@ -11,6 +11,9 @@
 //! Decisions that need no server live in `crates/domain`, the HTTP engine in `crates/delivery`; the SQL objects are written by
 //! hand in `sql/install/`.
 
+// The error type is pgrx's own, which keeps SQLSTATE, DETAIL and HINT; it cannot be boxed on its way to pgrx.
+#![allow(clippy::result_large_err)]
+
 use pgrx::prelude::*;
 
 mod api;

@@ -1,8 +1,10 @@
 -- The room everything else stands in. Functions go to the schema CREATE EXTENSION was given, tables and views to tms.
 
+-- Nothing in this script is found by way of a schema that somebody else can write to (CVE-2022-2625).
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
 CREATE SCHEMA tms;
 COMMENT ON SCHEMA tms IS 'Tables, views and internals of the tms extension; its functions live in the schema the extension was created in';
-GRANT USAGE ON SCHEMA tms TO PUBLIC;  -- names nothing that is readable by itself: every object below has its own grants
 
 CREATE FUNCTION tms.notice_unless_preloaded() RETURNS void
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'tms_notice_unless_preloaded_wrapper';

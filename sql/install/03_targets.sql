@@ -58,7 +58,7 @@ COMMENT ON TRIGGER invalidate_caches ON tms.target_secrets IS 'The dispatcher re
 
 CREATE FUNCTION @extschema@.tms_target_set(name text, transport text, options jsonb DEFAULT '{}', company_id uuid DEFAULT NULL)
     RETURNS void LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, tms, pg_temp
-    AS 'MODULE_PATHNAME', 'tms_target_set_wrapper';
+    AS 'MODULE_PATHNAME', 'tms_target_set';
 COMMENT ON FUNCTION @extschema@.tms_target_set(text, text, jsonb, uuid) IS
     'Creates a target or replaces its options: url, method, headers, timeout_ms, max_concurrency, retry {base_ms, factor, max_ms, jitter}, allow_private_network. Platform right. Errors: 22023 an option or value is not valid, 0A000 not in this release, 42501 caller without the right, 22004 a NULL argument';
 

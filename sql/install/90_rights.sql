@@ -6,6 +6,14 @@ DECLARE
     stmt text;
 BEGIN
     FOR stmt IN
+        -- the schema, which is in the search_path of every SECURITY DEFINER function: nobody else may create in it
+        SELECT pg_catalog.format('REVOKE ALL ON SCHEMA tms FROM %s',
+                   CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::pg_catalog.regrole::pg_catalog.text END)
+          FROM pg_catalog.pg_namespace n
+         CROSS JOIN LATERAL (SELECT DISTINCT x.grantee FROM pg_catalog.aclexplode(n.nspacl) x
+                              WHERE x.grantee OPERATOR(pg_catalog.<>) n.nspowner) a
+         WHERE n.nspname OPERATOR(pg_catalog.=) 'tms'
+        UNION ALL
         -- every function, table, view and sequence of this extension, and every role its rights were given to
         SELECT pg_catalog.format('REVOKE ALL ON %s %s FROM %s',
                    CASE d.classid WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN 'FUNCTION'
@@ -35,6 +43,9 @@ BEGIN
     END LOOP;
 END
 $$;
+
+-- Names nothing that is readable by itself: every object has its own grants.
+GRANT USAGE ON SCHEMA tms TO PUBLIC;
 
 -- Harmless for anybody, and policies call it in every role's name.
 GRANT EXECUTE ON FUNCTION @extschema@.tms_current_company() TO PUBLIC;

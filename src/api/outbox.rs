@@ -144,11 +144,12 @@ fn check_numbers(event: &NewEvent) -> Result<()> {
         .ok_or_else(|| trigger::missing("available_at"))?;
     // The ends of the range mean -infinity and infinity, which is how a dead letter holds an event.
     if available_at == i64::MIN || available_at == i64::MAX {
-        return Err(errors::out_of_range(
-            "available_at",
-            "infinity",
-            "a point in time",
-        ));
+        let shown = if available_at == i64::MIN {
+            "-infinity"
+        } else {
+            "infinity"
+        };
+        return Err(errors::out_of_range("available_at", shown, "a point in time"));
     }
     if event.retry_count != Some(0) {
         return Err(errors::out_of_range(

@@ -47,6 +47,7 @@ type Columns = (
 );
 
 #[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)] // pgrx reads the columns off the signature, so it cannot be a type of its own
 fn tms_worker_status() -> TableIterator<
     'static,
     (
@@ -89,12 +90,13 @@ fn not_preloaded() -> Line {
 
 fn status_of(shared: &'static Shared) -> Vec<Line> {
     let mut lines = vec![launcher(shared)];
+    // Counters are those of all companies of a database: only the platform sees them.
     let (mine, all) = (server::database(), roles::is_platform());
     for slot in &shared.slots {
         let oid = slot.database.load(Ordering::SeqCst);
         let shown = oid == mine || (all && oid != 0 && slot.state() != State::Absent);
         if shown {
-            lines.extend(workers(slot, oid));
+            lines.extend(workers(slot, oid, all));
         }
     }
     if !shared
@@ -139,7 +141,7 @@ fn unknown(oid: u32) -> Line {
     }
 }
 
-fn workers(slot: &Slot, oid: u32) -> [Line; 2] {
+fn workers(slot: &Slot, oid: u32, counted: bool) -> [Line; 2] {
     let name = server::database_name(oid);
     let (state, hint) = describe(slot.state());
     let counters = &slot.counters;
@@ -156,24 +158,21 @@ fn workers(slot: &Slot, oid: u32) -> [Line; 2] {
         detail,
         hint,
     };
+    let (mut dispatched, mut rounds) = (String::new(), String::new());
+    if counted {
+        dispatched = format!(
+            "{} delivered, {} failed attempts, {} dead, {} in flight, {} wake-ups since the server started",
+            count(&counters.delivered),
+            count(&counters.failed),
+            count(&counters.dead),
+            count(&counters.in_flight),
+            count(&counters.wakeups),
+        );
+        rounds = format!("{} rounds", count(&slot.scheduler_wakeups));
+    }
     [
-        line(
-            "dispatcher",
-            slot.dispatcher.pid(),
-            format!(
-                "{} delivered, {} failed attempts, {} dead, {} in flight, {} wake-ups since the server started",
-                count(&counters.delivered),
-                count(&counters.failed),
-                count(&counters.dead),
-                count(&counters.in_flight),
-                count(&counters.wakeups),
-            ),
-        ),
-        line(
-            "scheduler",
-            slot.scheduler.pid(),
-            format!("{} rounds", slot.scheduler_wakeups.load(Ordering::Relaxed)),
-        ),
+        line("dispatcher", slot.dispatcher.pid(), dispatched),
+        line("scheduler", slot.scheduler.pid(), rounds),
     ]
 }
 

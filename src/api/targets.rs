@@ -6,34 +6,37 @@ use tms_domain::target::{self, Transport};
 
 use crate::api::tenancy;
 use crate::errors::{self, Result};
-use crate::pg::cache;
+use crate::pg::call::Arguments;
+use crate::pg::{cache, jsonb};
 use crate::store::targets::{self, Switched};
 
-#[pg_extern(sql = false)]
-fn tms_target_set(
-    name: Option<&str>,
-    transport: Option<&str>,
-    options: Option<pgrx::JsonB>,
-    company_id: Option<pgrx::Uuid>,
-) -> Result<()> {
+/// `tms_target_set(name, transport, options, company_id)`: creates a target or replaces its options.
+pub(crate) fn set(arguments: &Arguments) -> Result<()> {
     const NAME: &str = "tms_target_set";
     tenancy::require_platform("set a target")?;
-    let name = name.ok_or_else(|| errors::null_argument(NAME, "name"))?;
-    let transport = transport.ok_or_else(|| errors::null_argument(NAME, "transport"))?;
-    let options = options.ok_or_else(|| errors::null_argument(NAME, "options"))?;
-    names::check_target_name(name).map_err(errors::problem)?;
-    let transport = Transport::parse(transport).map_err(errors::problem)?;
+    let name = arguments
+        .text(0)
+        .ok_or_else(|| errors::null_argument(NAME, "name"))?;
+    let transport = arguments
+        .text(1)
+        .ok_or_else(|| errors::null_argument(NAME, "transport"))?;
+    let options = arguments
+        .datum(2)
+        .ok_or_else(|| errors::null_argument(NAME, "options"))?;
+    names::check_target_name(&name).map_err(errors::problem)?;
+    let transport = Transport::parse(&transport).map_err(errors::problem)?;
     if transport != Transport::Http {
         return Err(errors::not_available(&format!(
             "transport \"{}\"",
             transport.as_str()
         )));
     }
-    if company_id.is_some() {
+    if arguments.uuid(3).is_some() {
         return Err(errors::not_available("a company's own version of a target"));
     }
-    let options = target::parse_http(&options.0).map_err(errors::problem)?;
-    targets::set_http(name, &options);
+    let options = jsonb::value(options).ok_or_else(|| errors::unreadable("options"))?;
+    let options = target::parse_http(&options).map_err(errors::problem)?;
+    targets::set_http(&name, &options);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Which company the caller is, and what roles may do: `tms_current_company`, `tms_bind_role`, `tms_grant`, `tms_revoke`.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 use pgrx::prelude::*;
 use tms_domain::capability::Capability;
@@ -22,31 +22,46 @@ pub(crate) fn current_company() -> Option<[u8; 16]> {
         Binding::Enrolled => requested_company(),
         Binding::None => None,
     };
-    if outer != session {
-        if let Binding::Bound(own) = store::roles::binding(session) {
-            return company.filter(|company| *company == own);
-        }
+    match store::roles::binding(session) {
+        Binding::Bound(own) if outer != session => company.filter(|company| *company == own),
+        _ => company,
     }
-    company
 }
 
 /// What the request of an enrolled role names: only the claims a server signed, never what a user may edit.
 fn requested_company() -> Option<[u8; 16]> {
-    claimed_company()
-        .or_else(settings::company_id)
-        .and_then(|text| Uuid::try_parse(&text).ok())
+    let text = match claimed_company() {
+        Claim::Company(text) => Some(text),
+        Claim::Nothing => settings::company_id(),
+        Claim::Unreadable => None,
+    };
+    text.and_then(|text| Uuid::try_parse(&text).ok())
         .map(Uuid::into_bytes)
 }
 
-fn claimed_company() -> Option<String> {
-    let claims = server::setting(c"request.jwt.claims").filter(|text| !text.is_empty())?;
-    let claims: serde_json::Value = serde_json::from_str(&claims).ok()?;
-    claims
-        .get("app_metadata")?
-        .get("company_id")?
-        .as_str()
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned)
+/// What `request.jwt.claims -> app_metadata -> company_id` says.
+enum Claim {
+    /// No claims, or none of a company: the setting may speak.
+    Nothing,
+    /// This text.
+    Company(String),
+    /// There are claims and they are no JSON, or the company is no text: nothing else may speak instead.
+    Unreadable,
+}
+
+fn claimed_company() -> Claim {
+    let Some(claims) = server::setting(c"request.jwt.claims").filter(|text| !text.is_empty()) else {
+        return Claim::Nothing;
+    };
+    let Ok(claims) = serde_json::from_str::<serde_json::Value>(&claims) else {
+        return Claim::Unreadable;
+    };
+    match claims.get("app_metadata").and_then(|data| data.get("company_id")) {
+        None | Some(serde_json::Value::Null) => Claim::Nothing,
+        Some(serde_json::Value::String(text)) if text.is_empty() => Claim::Nothing,
+        Some(serde_json::Value::String(text)) => Claim::Company(text.clone()),
+        Some(_) => Claim::Unreadable,
+    }
 }
 
 /// The company an event is enqueued for: the caller's own, or for the platform any, or none.
@@ -83,31 +98,31 @@ fn tms_uuid_v7() -> pgrx::Uuid {
 }
 
 #[pg_extern(sql = false)]
-fn tms_bind_role(role: Option<&str>, company_id: Option<pgrx::Uuid>) -> Result<()> {
+fn tms_bind_role(role: Option<&CStr>, company_id: Option<pgrx::Uuid>) -> Result<()> {
     require_platform("bind a role to a company")?;
-    let oid = role_named("tms_bind_role", role)?;
+    let (oid, _) = role_named("tms_bind_role", role)?;
     store::roles::bind(oid, company_id.map(|company| *company.as_bytes()));
     Ok(())
 }
 
 #[pg_extern(sql = false)]
-fn tms_unbind_role(role: &str) -> Result<bool> {
+fn tms_unbind_role(role: &CStr) -> Result<bool> {
     require_platform("unbind a role")?;
-    let oid = role_named("tms_unbind_role", Some(role))?;
+    let (oid, _) = role_named("tms_unbind_role", Some(role))?;
     Ok(store::roles::unbind(oid))
 }
 
 #[pg_extern(sql = false)]
-fn tms_grant(role: Option<&str>, capability: Option<&str>) -> Result<()> {
+fn tms_grant(role: Option<&CStr>, capability: Option<&str>) -> Result<()> {
     require_platform("grant a capability")?;
     let (oid, name, capability) = role_and_capability("tms_grant", role, capability)?;
     store::roles::add_capability(oid, capability.as_str());
-    run(grants_of(capability), "GRANT", "TO", name);
+    run(grants_of(capability), "GRANT", "TO", &name);
     Ok(())
 }
 
 #[pg_extern(sql = false)]
-fn tms_revoke(role: Option<&str>, capability: Option<&str>) -> Result<()> {
+fn tms_revoke(role: Option<&CStr>, capability: Option<&str>) -> Result<()> {
     require_platform("revoke a capability")?;
     let (oid, name, capability) = role_and_capability("tms_revoke", role, capability)?;
     store::roles::remove_capability(oid, capability.as_str());
@@ -120,24 +135,28 @@ fn tms_revoke(role: Option<&str>, capability: Option<&str>) -> Result<()> {
         .into_iter()
         .filter(|grant| !kept.contains(grant))
         .collect();
-    run(taken, "REVOKE", "FROM", name);
+    run(taken, "REVOKE", "FROM", &name);
     Ok(())
 }
 
-fn role_named(function: &str, role: Option<&str>) -> Result<u32> {
-    let role = role.ok_or_else(|| errors::null_argument(function, "role"))?;
-    roles::oid_of(role).ok_or_else(|| errors::unknown_role(role))
+// PostgreSQL's type `name` is a C string in 64 bytes.
+fn role_named(function: &str, role: Option<&CStr>) -> Result<(u32, String)> {
+    let role = role
+        .ok_or_else(|| errors::null_argument(function, "role"))?
+        .to_string_lossy();
+    let oid = roles::oid_of(&role).ok_or_else(|| errors::unknown_role(&role))?;
+    Ok((oid, role.into_owned()))
 }
 
-fn role_and_capability<'a>(
+fn role_and_capability(
     function: &str,
-    role: Option<&'a str>,
+    role: Option<&CStr>,
     capability: Option<&str>,
-) -> Result<(u32, &'a str, Capability)> {
-    let name = role.ok_or_else(|| errors::null_argument(function, "role"))?;
+) -> Result<(u32, String, Capability)> {
     let capability = capability.ok_or_else(|| errors::null_argument(function, "capability"))?;
     let capability = Capability::parse(capability).map_err(errors::problem)?;
-    Ok((role_named(function, role)?, name, capability))
+    let (oid, name) = role_named(function, role)?;
+    Ok((oid, name, capability))
 }
 
 /// What is granted: privilege and object, as GRANT wants them. `{f}` stands for the functions' schema.

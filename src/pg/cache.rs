@@ -131,6 +131,7 @@ pub(crate) fn has_target(name: &str, fill: impl FnOnce() -> Vec<String>) -> bool
 
 /// Runs `look` on the sorted names of all targets.
 pub(crate) fn with_targets<R>(fill: impl FnOnce() -> Vec<String>, look: impl FnOnce(&[String]) -> R) -> R {
+    accept_invalidations();
     let stale = STALE_TARGETS.replace(false);
     if stale || TARGETS.with_borrow(Option::is_none) {
         let mut names = as_owner(fill);
@@ -142,6 +143,7 @@ pub(crate) fn with_targets<R>(fill: impl FnOnce() -> Vec<String>, look: impl FnO
 
 /// What a role is bound to; `fill` reads one role's binding when it is not known.
 pub(crate) fn binding(role: u32, fill: impl FnOnce(u32) -> Binding) -> Binding {
+    accept_invalidations();
     if STALE_BINDINGS.replace(false) {
         BINDINGS.set(None);
     }
@@ -155,6 +157,12 @@ pub(crate) fn binding(role: u32, fill: impl FnOnce(u32) -> Binding) -> Binding {
         BINDINGS.with_borrow_mut(|known| known.get_or_insert_default().insert(role, found));
         found
     })
+}
+
+/// Hears what was committed meanwhile: inside a transaction PostgreSQL listens only when it takes a new lock.
+fn accept_invalidations() {
+    // SAFETY: every caller is inside a transaction, where invalidations may be processed at any time.
+    unsafe { pg_sys::AcceptInvalidationMessages() }
 }
 
 /// Tells every backend, at commit, that a table's rows changed.

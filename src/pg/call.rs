@@ -94,6 +94,19 @@ pub extern "C-unwind" fn tms_enqueue_batch(fcinfo: pg_sys::FunctionCallInfo) -> 
     }
 }
 
+declare_v1!(pg_finfo_tms_target_set);
+/// `tms_target_set`: see [`crate::api::targets::set`]. Its arguments are secrets: a failure keeps them out of the log.
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_target_set(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    super::hooks::handle_secrets(true);
+    match crate::api::targets::set(&Arguments(fcinfo)) {
+        Ok(()) => super::hooks::handle_secrets(false),
+        Err(error) => raise(error),
+    }
+    pg_sys::Datum::from(0)
+}
+
 fn empty_uuid_array() -> pg_sys::Datum {
     // SAFETY: makes an array of no elements in the current context.
     unsafe { pg_sys::Datum::from(pg_sys::construct_empty_array(pg_sys::UUIDOID)) }

@@ -3,6 +3,7 @@
 //! DROP, RENAME, SET TABLESPACE and CREATE ... TEMPLATE need a database nobody is connected to, and DROP or ALTER EXTENSION
 //! needs the tables free: the workers of that database are asked to leave first, and come back when the transaction ended.
 
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -39,8 +40,18 @@ const LEAVE_MARGIN: Duration = Duration::from_secs(2);
 
 static PREVIOUS_LOG: Hook<unsafe extern "C-unwind" fn(*mut pg_sys::ErrorData)> = Hook::new();
 
-/// Functions that are handed secrets: a statement that calls one does not go to the server log when it fails.
+/// Functions that are handed secrets: a statement that names one does not go to the server log when it fails.
 const TAKE_SECRETS: [&[u8]; 1] = [b"tms_target_set"];
+
+thread_local! {
+    // Set while such a function runs, also when the statement that failed does not name it (EXECUTE, a wrapper function).
+    static HANDLES_SECRETS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A function that is handed secrets begins, or has ended well; a failure is followed by the transaction's abort.
+pub(crate) fn handle_secrets(begins: bool) {
+    HANDLES_SECRETS.set(begins);
+}
 
 /// Installs the hook that every process with the library needs, preloaded or not.
 pub(crate) fn register_log() {
@@ -51,24 +62,40 @@ pub(crate) fn register_log() {
     }
 }
 
-/// Runs while an error is reported: it must not raise one, so it only compares bytes and sets flags.
+/// Runs while an error is reported: it must not raise one, so it compares bytes, sets flags and makes one small copy.
 #[pg_guard]
 unsafe extern "C-unwind" fn on_log(error: *mut pg_sys::ErrorData) {
-    // SAFETY: the error data is PostgreSQL's own and writable here, before it is written to the log; the query string is NULL or
-    // NUL-terminated.
+    // SAFETY: the error data is PostgreSQL's own and writable here, before it is written to the log; what is put into it is
+    // allocated where it keeps its own texts.
     unsafe {
-        if !pg_sys::debug_query_string.is_null() {
-            let text = CStr::from_ptr(pg_sys::debug_query_string).to_bytes();
-            let has = |name: &[u8]| text.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name));
-            if TAKE_SECRETS.iter().any(|name| has(name)) {
-                (*error).hide_stmt = true;
-                // The context of an error in a jsonb literal quotes the literal.
-                (*error).hide_ctx = true;
+        if HANDLES_SECRETS.get() || statement_takes_secrets() {
+            (*error).hide_stmt = true;
+            // The context of an error in a jsonb literal quotes the literal, and so does its detail.
+            (*error).hide_ctx = true;
+            if !(*error).detail.is_null() && (*error).detail_log.is_null() {
+                let instead = c"(not logged: the statement takes secrets)";
+                (*error).detail_log = pg_sys::MemoryContextStrdup((*error).assoc_context, instead.as_ptr());
             }
         }
         if let Some(previous) = PREVIOUS_LOG.previous() {
             pg_sys::ffi::pg_guard_ffi_boundary(|| previous(error));
         }
+    }
+}
+
+/// # Safety
+/// Must run on PostgreSQL's thread.
+unsafe fn statement_takes_secrets() -> bool {
+    // SAFETY: the query string is NULL or NUL-terminated.
+    unsafe {
+        if pg_sys::debug_query_string.is_null() {
+            return false;
+        }
+        let text = CStr::from_ptr(pg_sys::debug_query_string).to_bytes();
+        TAKE_SECRETS.iter().any(|name| {
+            text.windows(name.len())
+                .any(|part| part.eq_ignore_ascii_case(name))
+        })
     }
 }
 

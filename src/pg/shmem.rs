@@ -207,6 +207,8 @@ pub(crate) struct Shared {
     pub(crate) launcher: Process,
     /// A database was created or dropped, or an extension: the launcher looks at the list.
     pub(crate) list_changed: AtomicBool,
+    /// An extension came or went in a database without a slot: those known not to have ours are looked into again.
+    pub(crate) look_everywhere: AtomicBool,
     pub(crate) launcher_wakeups: AtomicU64,
     /// Databases found with the extension for which there was no slot.
     pub(crate) databases_without_slot: AtomicU32,
@@ -227,8 +229,9 @@ impl Shared {
 
     /// Has the launcher look at a database again.
     pub(crate) fn ask_for_probe(&self, database: u32) {
-        if let Some(slot) = self.slot(database) {
-            slot.probe_wanted.store(true, Ordering::SeqCst);
+        match self.slot(database) {
+            Some(slot) => slot.probe_wanted.store(true, Ordering::SeqCst),
+            None => self.look_everywhere.store(true, Ordering::SeqCst),
         }
         self.list_changed.store(true, Ordering::SeqCst);
         self.launcher.wake();

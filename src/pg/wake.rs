@@ -127,6 +127,7 @@ unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _arg:
         }
         // A prepared transaction's notes are dropped: COMMIT PREPARED, in whatever session, has the queue looked through.
         XACT_EVENT_ABORT | XACT_EVENT_PREPARE => {
+            super::hooks::handle_secrets(false);
             NOTES.with_borrow_mut(Vec::clear);
             return_workers();
         }
@@ -145,7 +146,10 @@ unsafe extern "C-unwind" fn on_subtransaction(
     // SAFETY: reads a variable of this process.
     let level = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
     NOTES.with_borrow_mut(|notes| match event {
-        SUBXACT_EVENT_ABORT_SUB => notes.retain(|(of, _)| *of < level),
+        SUBXACT_EVENT_ABORT_SUB => {
+            super::hooks::handle_secrets(false);
+            notes.retain(|(of, _)| *of < level);
+        }
         SUBXACT_EVENT_COMMIT_SUB => {
             for (of, _) in notes.iter_mut().rev().take_while(|(of, _)| *of >= level) {
                 *of = level - 1;

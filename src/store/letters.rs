@@ -22,7 +22,7 @@ pub(crate) fn insert(session: &Session, letters: &Letters) {
           SELECT e.id, e.company_id, e.target_system, e.event_type, u.error_type, u.message, u.attempts, u.permanent
             FROM unnest($1, $2, $3, $4, $5) AS u (id, error_type, message, attempts, permanent)
             JOIN tms.event_outbox e ON e.id OPERATOR(pg_catalog.=) u.id
-           WHERE e.processed_at IS NULL",
+           WHERE COALESCE(e.processed_at, 'infinity') OPERATOR(pg_catalog.=) 'infinity'",
         &[UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID, BOOLARRAYOID],
     );
     session.run(

@@ -3,7 +3,7 @@
 //! It is connected to no database. It is told of CREATE and DROP of extensions and databases by hooks, and looks at the list of
 //! databases once a minute all the same. A database whose workers fail is tried again after a pause that doubles.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,13 @@ struct Database {
     complained_of: Option<State>,
 }
 
+impl Database {
+    /// Nothing of it runs.
+    fn is_idle(&self) -> bool {
+        self.probe.is_none() && self.dispatcher.is_none() && self.scheduler.is_none()
+    }
+}
+
 /// Entry of the worker.
 pub(crate) fn run() {
     worker::attach(0);
@@ -45,6 +52,7 @@ pub(crate) fn run() {
     worker::occupy(&shared.launcher);
     log!("tms {}: launcher started", crate::VERSION);
     let mut databases: HashMap<u32, Database> = HashMap::new();
+    let mut absent: HashSet<u32> = HashSet::new();
     let mut list_due = Instant::now();
     while !worker::stopping() {
         if worker::reload_if_asked() {
@@ -54,13 +62,21 @@ pub(crate) fn run() {
             }
         }
         if shared.list_changed.swap(false, Ordering::SeqCst) || Instant::now() >= list_due {
-            read_list(shared, &mut databases);
+            if shared.look_everywhere.swap(false, Ordering::SeqCst) {
+                absent.clear();
+            }
+            read_list(shared, &mut databases, &mut absent);
             list_due = Instant::now() + LIST_INTERVAL;
         }
         let mut next = list_due.saturating_duration_since(Instant::now());
         for slot in used(shared) {
             let database = databases.entry(slot.database.load(Ordering::SeqCst)).or_default();
             next = next.min(tend(slot, database));
+        }
+        if release_absent(shared, &mut databases, &mut absent) {
+            // Another database may have waited for a slot.
+            shared.list_changed.store(true, Ordering::SeqCst);
+            next = Duration::ZERO;
         }
         take_turns(shared, &mut databases);
         show(shared);
@@ -76,11 +92,32 @@ fn used(shared: &'static Shared) -> impl Iterator<Item = &'static Slot> {
         .filter(|slot| slot.database.load(Ordering::SeqCst) != 0)
 }
 
+/// A slot is for a database that has the extension; the others are only remembered. True when that lets another one in.
+fn release_absent(
+    shared: &'static Shared,
+    databases: &mut HashMap<u32, Database>,
+    absent: &mut HashSet<u32>,
+) -> bool {
+    let mut released = false;
+    for slot in used(shared).filter(|slot| slot.state() == State::Absent && slot.is_empty()) {
+        let oid = slot.database.load(Ordering::SeqCst);
+        let looked_into = !slot.probe_wanted.load(Ordering::SeqCst);
+        if looked_into && databases.get(&oid).is_some_and(Database::is_idle) {
+            absent.insert(oid);
+            databases.remove(&oid);
+            slot.release();
+            released = true;
+        }
+    }
+    released && shared.databases_without_slot.load(Ordering::SeqCst) > 0
+}
+
 /// Gives new databases a slot, and takes back those of databases that are gone.
-fn read_list(shared: &'static Shared, databases: &mut HashMap<u32, Database>) {
+fn read_list(shared: &'static Shared, databases: &mut HashMap<u32, Database>, absent: &mut HashSet<u32>) {
     let Ok(present) = worker::transaction(catalog::databases) else {
         return;
     };
+    absent.retain(|oid| present.contains(oid));
     for slot in used(shared) {
         let oid = slot.database.load(Ordering::SeqCst);
         if present.contains(&oid) {
@@ -97,7 +134,7 @@ fn read_list(shared: &'static Shared, databases: &mut HashMap<u32, Database>) {
     }
     let mut without_slot = 0;
     for oid in present {
-        if shared.slot(oid).is_some() {
+        if absent.contains(&oid) || shared.slot(oid).is_some() {
             continue;
         }
         match shared
@@ -182,8 +219,12 @@ fn send_probe(slot: &Slot, database: &mut Database) -> Duration {
         "tms_probe_main",
         slot.database.load(Ordering::SeqCst),
     );
-    if database.probe.is_none() {
+    if database.probe.is_none() && slot.is_empty() {
         no_slot(slot, database);
+    } else if database.probe.is_none() {
+        // Workers that run need no slot: they stay, and the look comes when there is room for it.
+        slot.probe_wanted.store(true, Ordering::SeqCst);
+        database.not_before = Some(Instant::now() + Duration::from_secs(1));
     }
     BUSY_INTERVAL
 }
@@ -280,7 +321,7 @@ fn complain(slot: &Slot, database: &mut Database) {
             format!("tms: no worker slot is free for the database with OID {}", slot.database.load(Ordering::SeqCst)),
             "tms",
         )
-        .set_hint("Raise max_worker_processes: each database with tms needs two, and the launcher two. Until then databases take turns.")
+        .set_hint("Raise max_worker_processes: each database with tms needs two, tms itself two more, PostgreSQL one. Until then databases take turns.")
         .report(PgLogLevel::LOG);
     }
 }

@@ -32,6 +32,7 @@ pub mod endpoint;
 pub mod event_id;
 pub mod failure;
 pub mod headers;
+pub mod mask;
 pub mod names;
 pub mod nearest;
 pub mod outcome;

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tms_delivery::Completion;
+use tms_domain::mask::mask;
 use tms_domain::outcome::{self, Answer, Step, Verdict};
 
 use super::{Dispatcher, Flight};
@@ -117,7 +118,11 @@ impl Dispatcher {
             Step::Dead { .. } => &self.slot.counters.dead,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        let attempt = recorded.then(|| attempt_of(&completion));
+        let secrets = self
+            .targets
+            .get(flight.target)
+            .map(|target| target.secrets.as_slice());
+        let attempt = recorded.then(|| attempt_of(&completion, secrets.unwrap_or(&[])));
         self.outcomes.waiting.push(Outcome {
             key: completion.key,
             step,
@@ -284,7 +289,7 @@ fn chance() -> f64 {
     })
 }
 
-fn attempt_of(completion: &Completion) -> Attempt {
+fn attempt_of(completion: &Completion, secrets: &[String]) -> Attempt {
     let response = completion.result.as_ref().ok();
     let unix_us = completion
         .started
@@ -296,9 +301,16 @@ fn attempt_of(completion: &Completion) -> Attempt {
             .unwrap_or(i64::MAX)
             .saturating_sub(PG_EPOCH_US),
         duration_ms: completion.duration.as_secs_f64() * 1000.0,
-        // NUL cannot be stored in a text.
         excerpt: response
             .and_then(|response| response.excerpt.as_deref())
-            .map(|excerpt| String::from_utf8_lossy(excerpt).replace('\0', "\u{fffd}")),
+            .map(|excerpt| {
+                // NUL cannot be stored in a text.
+                let text = String::from_utf8_lossy(excerpt).replace('\0', "\u{fffd}");
+                mask(
+                    &text,
+                    secrets,
+                    excerpt.len() >= settings::response_excerpt_bytes(),
+                )
+            }),
     }
 }

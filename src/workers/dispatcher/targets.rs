@@ -27,6 +27,8 @@ pub(crate) struct Target {
     pub(crate) queue: Queue,
     /// Events the I/O thread has.
     pub(crate) on_their_way: usize,
+    /// What a receiver's answer may repeat and nobody is to read: the URL behind the host, and the values of headers.
+    pub(crate) secrets: Vec<String>,
     paused: bool,
     max_concurrency: usize,
     bucket: usize,
@@ -108,6 +110,7 @@ impl Targets {
             };
             let id = self.id_of(&row.name);
             withdrawn.extend(engine.withdraw(Some(id)));
+            let secrets = secrets_of(&row, &spec);
             engine.set_target(id, spec);
             let concurrency = usize::try_from(row.max_concurrency).unwrap_or(1);
             let target = self.by_id.entry(id).or_insert_with(|| Target {
@@ -116,6 +119,7 @@ impl Targets {
                 retry: row.retry.clone(),
                 queue: Queue::default(),
                 on_their_way: 0,
+                secrets: Vec::new(),
                 paused: row.paused,
                 max_concurrency: concurrency,
                 completed: 0,
@@ -123,6 +127,7 @@ impl Targets {
                 rate: 0.0,
             });
             target.retry = row.retry;
+            target.secrets = secrets;
             target.paused = row.paused;
             target.max_concurrency = concurrency;
             target.queue.rescan();
@@ -219,6 +224,23 @@ impl Targets {
             .filter_map(|target| target.queue.next_due())
             .min()
     }
+}
+
+fn secrets_of(row: &store::targets::Target, spec: &TargetSpec) -> Vec<String> {
+    let own = row
+        .headers
+        .as_object()
+        .into_iter()
+        .flat_map(|headers| headers.values());
+    let values = own.filter_map(|value| value.as_str()).flat_map(|value| {
+        // "Bearer TOKEN": the answer may repeat the token alone.
+        std::iter::once(value).chain(value.split_whitespace().skip(1))
+    });
+    let path = spec.path_and_query.as_str();
+    values
+        .chain([path, path.trim_start_matches('/')])
+        .map(str::to_owned)
+        .collect()
 }
 
 fn spec_of(row: &store::targets::Target) -> Option<TargetSpec> {
