@@ -21,11 +21,13 @@ pub(crate) fn databases() -> Vec<u32> {
                 found.push(database.oid.to_u32());
             }
         }
-        (*(*scan).rs_rd)
+        if let Some(end) = (*(*scan).rs_rd)
             .rd_tableam
             .as_ref()
             .and_then(|table| table.scan_end)
-            .map(|end| end(scan));
+        {
+            end(scan);
+        }
         pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
     }
     found

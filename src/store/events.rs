@@ -229,7 +229,8 @@ pub(crate) fn priorities(session: &Session, target: &str) -> Vec<i32> {
 }
 
 // The statements below say "not processed" by COALESCE on purpose: `processed_at IS NULL` would prove the predicate of
-// event_outbox_due, and walking all of that index once for each event looks cheap to a planner without statistics.
+// event_outbox_due, and walking all of that index once for each event looks cheap to a planner without statistics. Likewise
+// uuid_eq() as a function: as an operator it would offer the primary key where the place of the row is known.
 
 /// Marks events as delivered at the places where they were read. Returns how many were found there; a row that was changed by
 /// hand in between is elsewhere.
@@ -237,7 +238,7 @@ pub(crate) fn complete(session: &Session, tids: &[Tid], ids: &[[u8; 16]], now: i
     static COMPLETE: Statement = Statement::new(
         c"UPDATE tms.event_outbox e SET processed_at = $3, updated_at = $3
             FROM unnest($1, $2) AS u (tid, id)
-           WHERE e.ctid OPERATOR(pg_catalog.=) u.tid AND e.id OPERATOR(pg_catalog.=) u.id
+           WHERE e.ctid OPERATOR(pg_catalog.=) u.tid AND pg_catalog.uuid_eq(e.id, u.id)
              AND COALESCE(e.processed_at, 'infinity') OPERATOR(pg_catalog.=) 'infinity'",
         &[TIDARRAYOID, UUIDARRAYOID, TIMESTAMPTZOID],
     );

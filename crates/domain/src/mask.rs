@@ -14,15 +14,20 @@ const SHORTEST_BEGINNING: usize = 3;
 /// Longer secrets are looked for first, so that one which contains another goes as a whole.
 #[must_use]
 pub fn mask(text: &str, secrets: &[String], was_cut: bool) -> String {
-    let mut wanted: Vec<&str> =
-        secrets.iter().map(String::as_str).filter(|secret| secret.len() >= SHORTEST).collect();
+    let mut wanted: Vec<&str> = secrets
+        .iter()
+        .map(String::as_str)
+        .filter(|secret| secret.len() >= SHORTEST)
+        .collect();
     wanted.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     let mut whole = text.to_owned();
     if was_cut && let Some(length) = longest_beginning_at_end(&whole, &wanted) {
         whole.truncate(whole.len() - length);
         whole.push_str(MASK);
     }
-    wanted.iter().fold(whole, |text, secret| text.replace(secret, MASK))
+    wanted
+        .iter()
+        .fold(whole, |text, secret| text.replace(secret, MASK))
 }
 
 fn longest_beginning_at_end(text: &str, secrets: &[&str]) -> Option<usize> {
@@ -40,20 +45,29 @@ mod tests {
     use super::*;
 
     fn secrets() -> Vec<String> {
-        ["/services/T0/SECRET", "Bearer abc", "/services", "ok"].map(str::to_owned).to_vec()
+        ["/services/T0/SECRET", "Bearer abc", "/services", "ok"]
+            .map(str::to_owned)
+            .to_vec()
     }
 
     #[test]
     fn every_occurrence_goes_and_the_longest_goes_first() {
         assert_eq!(
-            mask("Cannot POST /services/T0/SECRET, /services; Bearer abc ok", &secrets(), false),
+            mask(
+                "Cannot POST /services/T0/SECRET, /services; Bearer abc ok",
+                &secrets(),
+                false
+            ),
             "Cannot POST [masked], [masked]; [masked] ok"
         );
     }
 
     #[test]
     fn the_beginning_of_a_secret_goes_where_the_text_was_cut() {
-        assert_eq!(mask("Cannot POST /services/T0/SEC", &secrets(), true), "Cannot POST [masked]");
+        assert_eq!(
+            mask("Cannot POST /services/T0/SEC", &secrets(), true),
+            "Cannot POST [masked]"
+        );
         assert_eq!(mask("auth: Bearer a", &secrets(), true), "auth: [masked]");
         assert_eq!(mask("auth: Bearer a", &secrets(), false), "auth: Bearer a");
     }

@@ -86,7 +86,7 @@ impl Dispatcher {
         let retry = self
             .targets
             .get(flight.target)
-            .map(|target| target.retry.clone())
+            .map(|target| target.retry)
             .unwrap_or_default();
         let answer = completion.result.as_ref().map(|response| Answer {
             status: response.status,

@@ -116,7 +116,7 @@ impl Targets {
             let target = self.by_id.entry(id).or_insert_with(|| Target {
                 bucket: wake::bucket(&row.name),
                 name: Arc::from(row.name.as_str()),
-                retry: row.retry.clone(),
+                retry: row.retry,
                 queue: Queue::default(),
                 on_their_way: 0,
                 secrets: Vec::new(),
