@@ -22,10 +22,11 @@ pub(crate) fn problem(problem: Problem) -> ErrorReport {
     if let Some(detail) = problem.detail {
         error = error.set_detail(detail);
     }
-    if let Some(hint) = problem.hint {
-        error = error.set_hint(hint);
-    }
-    error
+    error.set_hint(
+        problem
+            .hint
+            .unwrap_or_else(|| "Correct the value and call again.".to_owned()),
+    )
 }
 
 /// 22004: an argument that must have a value has none.
@@ -34,6 +35,7 @@ pub(crate) fn null_argument(function: &str, argument: &str) -> ErrorReport {
         PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
         format!("{argument} of {function} must not be NULL"),
     )
+    .set_detail("Only arguments with a default may be NULL.")
     .set_hint(format!("Pass a value for {argument}."))
 }
 
@@ -81,7 +83,7 @@ pub(crate) fn unknown_target(name: &str, nearest: Option<&str>) -> ErrorReport {
         PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
         format!("target {} does not exist", quoted(name)),
     )
-    .set_detail("An event can be enqueued only for a target in tms.targets.")
+    .set_detail("The targets of this database are the rows of tms.targets.")
     .set_hint(hint)
 }
 
@@ -91,6 +93,7 @@ pub(crate) fn unknown_role(name: &str) -> ErrorReport {
         PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
         format!("role {} does not exist", quoted(name)),
     )
+    .set_detail("Companies and capabilities are given to roles that exist.")
     .set_hint("Create the role first, or correct its name.")
 }
 
@@ -130,5 +133,8 @@ pub(crate) fn not_available(what: &str) -> ErrorReport {
         PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
         format!("{what} is not available in tms {}", crate::VERSION),
     )
-    .set_hint("Leave it out; it is refused rather than ignored.")
+    .set_detail(
+        "It is part of the interface and comes with a later release; it is refused rather than ignored.",
+    )
+    .set_hint("Leave it out.")
 }

@@ -63,6 +63,9 @@ pub(crate) fn enqueue_batch(arguments: &Arguments) -> Result<Vec<[u8; 16]>> {
         .text(2)
         .ok_or_else(|| errors::null_argument(NAME, "target_system"))?;
     let company = tenancy::company_for(arguments.uuid(3))?;
+    // Also where there is no payload, so that no row's trigger would look.
+    names::check_event_type(&event_type).map_err(errors::problem)?;
+    check_target(&target)?;
     let count = array::length(payloads);
     if array::has_null(payloads) {
         return Err(errors::null_argument(NAME, "an element of payloads"));

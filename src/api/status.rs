@@ -17,7 +17,10 @@ fn tms_version() -> &'static str {
 
 #[pg_extern(sql = false)]
 fn tms_notice_unless_preloaded() {
-    if shmem::shared().is_none() {
+    if shmem::shared().is_some() {
+        return;
+    }
+    server::with_notices(|| {
         ErrorReport::new(
             PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
             "tms is not in shared_preload_libraries: events can be enqueued, but nothing delivers them",
@@ -25,7 +28,7 @@ fn tms_notice_unless_preloaded() {
         )
         .set_hint(PRELOAD_HINT)
         .report(PgLogLevel::NOTICE);
-    }
+    });
 }
 
 struct Line {

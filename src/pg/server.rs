@@ -103,3 +103,23 @@ pub(crate) fn random_bits() -> u64 {
     // SAFETY: the generator's state is a global of this process, seeded when it started.
     unsafe { pg_sys::pg_prng_uint64(&raw mut pg_sys::pg_global_prng_state) }
 }
+
+/// Runs `work` with NOTICEs going to the client: CREATE EXTENSION keeps them back while its script runs.
+pub(crate) fn with_notices(work: impl FnOnce()) {
+    // SAFETY: names and values are NUL-terminated; the nest level undoes the setting, on an error with the transaction's abort.
+    unsafe {
+        let level = pg_sys::NewGUCNestLevel();
+        pg_sys::set_config_option(
+            c"client_min_messages".as_ptr(),
+            c"notice".as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+        work();
+        pg_sys::AtEOXact_GUC(true, level);
+    }
+}

@@ -171,20 +171,22 @@ fn publish() {
         return;
     };
     let slot = shmem::my_slot();
+    let mut news = false;
     for (_, note) in &notes {
         match (note, slot) {
             (Note::Due { bucket, from }, Some(slot)) => {
                 slot.due_from[*bucket].fetch_min(*from, Ordering::SeqCst);
-                slot.due_noted.store(true, Ordering::SeqCst);
+                // If it was true the dispatcher has been woken, and has not looked yet: it will find this too.
+                news |= !slot.due_noted.swap(true, Ordering::SeqCst);
             }
-            (Note::Priority, Some(slot)) => slot.priorities.store(true, Ordering::SeqCst),
-            (Note::Rescan, Some(slot)) => slot.rescan.store(true, Ordering::SeqCst),
-            (Note::Targets, Some(slot)) => slot.targets_changed.store(true, Ordering::SeqCst),
+            (Note::Priority, Some(slot)) => news |= !slot.priorities.swap(true, Ordering::SeqCst),
+            (Note::Rescan, Some(slot)) => news |= !slot.rescan.swap(true, Ordering::SeqCst),
+            (Note::Targets, Some(slot)) => news |= !slot.targets_changed.swap(true, Ordering::SeqCst),
             (Note::Extension, _) => shared.ask_for_probe(server::database()),
             (_, None) => {}
         }
     }
-    if let Some(slot) = slot {
+    if let (true, Some(slot)) = (news, slot) {
         slot.dispatcher.wake();
     }
     if notes.capacity() <= 64 {

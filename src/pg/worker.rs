@@ -118,6 +118,8 @@ pub(crate) fn wait(descriptor: Option<i32>, timeout: Option<Duration>) {
             pg_sys::PG_WAIT_EXTENSION,
         );
         pg_sys::ResetLatch(pg_sys::MyLatch);
+        // No statement runs here that a cancel could be meant for; PostgreSQL's idle backends ignore it as well.
+        pg_sys::QueryCancelPending = 0;
         pgrx::check_for_interrupts!();
     }
 }
@@ -208,6 +210,12 @@ pub(crate) fn set_option(name: &std::ffi::CStr, value: &std::ffi::CStr) {
             pg_sys::GucSource::PGC_S_SESSION,
         );
     }
+}
+
+/// Ends the process.
+pub(crate) fn exit(code: i32) -> ! {
+    // SAFETY: runs the exit callbacks and does not return.
+    unsafe { pg_sys::proc_exit(code) }
 }
 
 /// This process takes a place in shared memory, and leaves it when it ends, however it ends; the launcher hears of that.

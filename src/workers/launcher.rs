@@ -51,6 +51,10 @@ pub(crate) fn run() {
     let Some(shared) = shmem::shared() else { return };
     worker::occupy(&shared.launcher);
     log!("tms {}: launcher started", crate::VERSION);
+    // Whatever an earlier launcher knew is gone with it.
+    for slot in used(shared) {
+        slot.probe_wanted.store(true, Ordering::SeqCst);
+    }
     let mut databases: HashMap<u32, Database> = HashMap::new();
     let mut absent: HashSet<u32> = HashSet::new();
     let mut list_due = Instant::now();
@@ -83,6 +87,8 @@ pub(crate) fn run() {
         shared.launcher_wakeups.fetch_add(1, Ordering::Relaxed);
         worker::wait(None, Some(next));
     }
+    // Not 0: that would tell the postmaster that the launcher is not wanted any more.
+    worker::exit(1)
 }
 
 fn used(shared: &'static Shared) -> impl Iterator<Item = &'static Slot> {
@@ -166,6 +172,11 @@ fn tend(slot: &Slot, database: &mut Database) -> Duration {
         slot.wake_workers();
         return BUSY_INTERVAL;
     }
+    if has_orphans(slot, database) {
+        slot.set_state(State::Leaving);
+        slot.wake_workers();
+        return BUSY_INTERVAL;
+    }
     if let Some(wait) = pause(database) {
         return wait;
     }
@@ -193,6 +204,16 @@ fn tend(slot: &Slot, database: &mut Database) -> Duration {
         State::Failing => fail(slot, database),
         _ => LIST_INTERVAL,
     }
+}
+
+/// Workers that an earlier launcher started: two dispatchers would deliver everything twice, so these go first.
+fn has_orphans(slot: &Slot, database: &Database) -> bool {
+    let orphan = |ours: bool, place: &shmem::Process| {
+        let pid = place.pid();
+        !ours && pid != 0 && server::is_live_backend(pid)
+    };
+    orphan(database.dispatcher.is_some(), &slot.dispatcher)
+        || orphan(database.scheduler.is_some(), &slot.scheduler)
 }
 
 fn gone_asker(slot: &Slot) -> bool {
@@ -260,6 +281,7 @@ fn keep_alive(slot: &Slot, database: &mut Database) -> Duration {
 /// Takes note of workers that ended. Whatever the reason, the database is looked into before they are started again.
 fn note_ends(slot: &Slot, database: &mut Database) {
     let mut ended = Vec::new();
+    let delivered = database.dispatcher.is_some();
     for worker in [&mut database.dispatcher, &mut database.scheduler] {
         if let Some((_, since)) = worker.take_if(|(started, _)| started.life() == Life::Ended) {
             ended.push(since);
@@ -275,6 +297,10 @@ fn note_ends(slot: &Slot, database: &mut Database) {
     slot.last_error.store(0, Ordering::SeqCst);
     if since.elapsed() >= HEALTHY_AFTER {
         slot.failures.store(0, Ordering::SeqCst);
+    }
+    if delivered && database.dispatcher.is_none() {
+        // The scheduler alone is worth a pause, not an end of deliveries.
+        slot.set_state(State::Failing);
     }
     fail(slot, database);
 }

@@ -63,10 +63,10 @@ impl Dispatcher {
             return;
         };
         let name = std::sync::Arc::clone(&target.name);
-        if target.queue.take_priorities_unknown() {
-            for priority in events::priorities(session, &name) {
-                target.queue.add_priority(priority);
-            }
+        if target.queue.priorities_unknown() {
+            target
+                .queue
+                .learned_priorities(events::priorities(session, &name));
         }
         let now = server::now();
         let mut room = self.room_of(id);
@@ -163,14 +163,12 @@ impl Dispatcher {
         let Some(target) = self.targets.get_mut(id) else {
             return;
         };
-        if target.queue.has_more() || !target.queue.take_next_due_unknown() {
+        if target.queue.has_more() || !target.queue.next_due_unknown() {
             return;
         }
-        for priority in target.queue.priorities() {
-            if let Some(time) = events::next_due(session, &target.name, priority, now) {
-                target.queue.due_at(time);
-            }
-        }
+        let ask = |priority| events::next_due(session, &target.name, priority, now);
+        let times: Vec<i64> = target.queue.priorities().into_iter().filter_map(ask).collect();
+        target.queue.learned_next_due(times);
     }
 }
 

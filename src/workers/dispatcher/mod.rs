@@ -29,6 +29,8 @@ use targets::Targets;
 
 /// How often pg_stat_activity is told, at most: writing it is not free.
 const SHOW_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a dispatcher that is held sleeps at a time.
+const HELD_INTERVAL: Duration = Duration::from_secs(60);
 /// Pause after a statement of ours had to give way to somebody's lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(200);
 
@@ -61,7 +63,16 @@ struct Dispatcher {
     completions: Vec<Completion>,
     rescan_due: Instant,
     locked_until: Option<Instant>,
-    shown: Option<(Instant, String)>,
+    /// A lock is being waited for, and the log says so.
+    gave_way: bool,
+    shown: Option<Shown>,
+}
+
+/// What pg_stat_activity was told last.
+struct Shown {
+    at: Instant,
+    text: String,
+    busy: bool,
 }
 
 /// Why the loop ended.
@@ -107,6 +118,7 @@ pub(crate) fn run(database: u32) {
         completions: Vec::new(),
         rescan_due: Instant::now(),
         locked_until: None,
+        gave_way: false,
         shown: None,
     };
     slot.targets_changed.store(true, Ordering::SeqCst);
@@ -179,15 +191,23 @@ impl Dispatcher {
         if self.slot.targets_changed.swap(false, Ordering::SeqCst) {
             self.reload_targets()?;
         }
-        self.take_notes();
+        // While held, notes are left where they are: commits see that and wake nobody.
+        if self.slot.state() == State::Serving {
+            self.take_notes();
+        }
         if self.locked_until.is_none_or(|until| Instant::now() >= until) {
             self.locked_until = None;
+            let held_up = self.gave_way;
             if self.slot.state() == State::Serving {
                 self.hand_out()?;
             } else {
                 self.withdraw_all();
             }
             self.write_outcomes()?;
+            if held_up {
+                self.gave_way = false;
+                log!("tms: the dispatcher goes on");
+            }
         }
         Ok(())
     }
@@ -241,9 +261,11 @@ impl Dispatcher {
     }
 
     fn pause(&self) -> Duration {
-        let until_rescan = self.rescan_due.saturating_duration_since(Instant::now());
-        let mut pause = until_rescan;
-        if let Some(due) = self.targets.next_due() {
+        let mut pause = self.rescan_due.saturating_duration_since(Instant::now());
+        if self.slot.state() != State::Serving {
+            // Nothing is looked for; a change of state sets the latch.
+            pause = HELD_INTERVAL;
+        } else if let Some(due) = self.targets.next_due() {
             pause = pause.min(Duration::from_micros(
                 u64::try_from(due - server::now()).unwrap_or(0),
             ));
@@ -261,7 +283,8 @@ impl Dispatcher {
     }
 
     fn give_way(&mut self, failed: &worker::Failed) {
-        if self.locked_until.is_none() {
+        if !self.gave_way {
+            self.gave_way = true;
             log!("tms: the dispatcher gives way: {}", failed.message);
         }
         self.outcomes.careful();
@@ -281,17 +304,21 @@ impl Dispatcher {
             "waiting for events".to_owned()
         };
         let busy = self.on_their_way > 0;
-        let stale = self
-            .shown
-            .as_ref()
-            .is_none_or(|(at, shown)| *shown != text && at.elapsed() >= SHOW_INTERVAL);
+        let stale = self.shown.as_ref().is_none_or(|shown| {
+            // Going to sleep is told at once: the next chance may be minutes away.
+            shown.text != text && (shown.busy != busy || shown.at.elapsed() >= SHOW_INTERVAL)
+        });
         if stale {
             if busy {
                 worker::show_busy(&text)
             } else {
                 worker::show_idle(&text)
             }
-            self.shown = Some((Instant::now(), text));
+            self.shown = Some(Shown {
+                at: Instant::now(),
+                text,
+                busy,
+            });
         }
     }
 

@@ -51,9 +51,17 @@ impl Queue {
         });
     }
 
-    /// Whether the table must be asked for priorities; asked once.
-    pub(crate) fn take_priorities_unknown(&mut self) -> bool {
-        std::mem::take(&mut self.priorities_unknown)
+    /// Whether the table must be asked for priorities.
+    pub(crate) fn priorities_unknown(&self) -> bool {
+        self.priorities_unknown
+    }
+
+    /// The table was asked. Said afterwards: a question that failed is asked again.
+    pub(crate) fn learned_priorities(&mut self, priorities: Vec<i32>) {
+        for priority in priorities {
+            self.add_priority(priority);
+        }
+        self.priorities_unknown = false;
     }
 
     /// Somebody used a priority.
@@ -111,9 +119,15 @@ impl Queue {
         self.next_due
     }
 
-    /// Whether the table must be asked for the next due time, once the walk is at its end; asked once.
-    pub(crate) fn take_next_due_unknown(&mut self) -> bool {
-        std::mem::take(&mut self.next_due_unknown)
+    /// Whether the table must be asked for the next due time, once the walk is at its end.
+    pub(crate) fn next_due_unknown(&self) -> bool {
+        self.next_due_unknown
+    }
+
+    /// The table was asked, and named these times.
+    pub(crate) fn learned_next_due(&mut self, times: impl IntoIterator<Item = i64>) {
+        times.into_iter().for_each(|time| self.due_at(time));
+        self.next_due_unknown = false;
     }
 
     /// Whether a walk would find something, as far as we know.
