@@ -106,7 +106,8 @@ pub(crate) fn check(event: &NewEvent) -> Result<()> {
     if event.has_ordering_key {
         return Err(errors::not_available("ordering_key"));
     }
-    if let Some(own) = event.headers.and_then(jsonb::value) {
+    if let Some(own) = event.headers {
+        let own = jsonb::value(own).ok_or_else(|| errors::unreadable("headers"))?;
         headers::parse(&own, "headers").map_err(errors::problem)?;
     }
     Ok(())

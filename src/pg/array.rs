@@ -4,32 +4,58 @@ use pgrx::pg_sys;
 
 use super::spi::Tid;
 
-/// A text datum in the current memory context.
+/// A text datum in the current memory context, in the server's encoding.
 pub(crate) fn text(value: &str) -> pg_sys::Datum {
-    // SAFETY: pointer and length are those of a live str; the result is a fresh copy.
+    let length = i32::try_from(value.len()).unwrap_or(i32::MAX);
+    // SAFETY: pointer and length are those of a live str; pg_any_to_server answers the same pointer where nothing is to be
+    // converted, else a NUL-terminated copy; the result is a fresh datum.
     unsafe {
-        pg_sys::Datum::from(pg_sys::cstring_to_text_with_len(
-            value.as_ptr().cast(),
-            i32::try_from(value.len()).unwrap_or(i32::MAX),
-        ))
+        let given = value.as_ptr().cast::<std::ffi::c_char>();
+        let converted = pg_sys::pg_any_to_server(given, length, UTF8);
+        if std::ptr::eq(converted, given) {
+            pg_sys::Datum::from(pg_sys::cstring_to_text_with_len(given, length))
+        } else {
+            pg_sys::Datum::from(pg_sys::cstring_to_text(converted))
+        }
     }
 }
 
-/// Copies a text datum, detoasting it; invalid UTF-8 (other server encodings) is replaced.
+/// Copies a text datum, detoasting it, from the server's encoding; what is no valid UTF-8 then is replaced.
 pub(crate) fn text_of(datum: pg_sys::Datum) -> String {
     // SAFETY: the datum is a text that is valid for the duration of the call; what detoasting allocates is freed.
     unsafe {
         let stored = datum.cast_mut_ptr::<pg_sys::varlena>();
         let plain = pg_sys::pg_detoast_datum_packed(stored);
-        let bytes = std::slice::from_raw_parts(
-            pgrx::varlena::vardata_any(plain).cast::<u8>(),
+        let mut bytes = Vec::new();
+        append_utf8(
+            pgrx::varlena::vardata_any(plain),
             pgrx::varlena::varsize_any_exhdr(plain),
+            &mut bytes,
         );
-        let text = String::from_utf8_lossy(bytes).into_owned();
         if plain != stored {
             pg_sys::pfree(plain.cast());
         }
-        text
+        String::from_utf8(bytes).unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned())
+    }
+}
+
+const UTF8: i32 = pg_sys::pg_enc::PG_UTF8 as i32;
+
+/// Appends text of the server to `into`, as UTF-8.
+///
+/// # Safety
+/// `text` must point to `length` bytes of valid text in the server's encoding.
+pub(super) unsafe fn append_utf8(text: *const std::ffi::c_char, length: usize, into: &mut Vec<u8>) {
+    // SAFETY: by the caller; pg_server_to_any answers the same pointer where nothing is to be converted, else a NUL-terminated
+    // copy, which is freed.
+    unsafe {
+        let converted = pg_sys::pg_server_to_any(text, i32::try_from(length).unwrap_or(i32::MAX), UTF8);
+        if std::ptr::eq(converted, text) {
+            into.extend_from_slice(std::slice::from_raw_parts(text.cast::<u8>(), length));
+        } else {
+            into.extend_from_slice(std::ffi::CStr::from_ptr(converted).to_bytes());
+            pg_sys::pfree(converted.cast());
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use super::shmem::{self, Hook, Slot};
+use super::shmem::{self, Hook, Slot, State};
 use super::{server, wake};
 
 type UtilityHook = unsafe extern "C-unwind" fn(
@@ -163,8 +163,20 @@ unsafe extern "C-unwind" fn on_utility(
             ),
         }
         if matches!(need, Need::Rescan) {
-            wake::note_rescan();
+            note_what_was_prepared();
         }
+    }
+}
+
+/// What a prepared transaction did is not known here: everything that a note could have told is looked at.
+fn note_what_was_prepared() {
+    wake::note_rescan();
+    wake::note_targets();
+    // SAFETY: a catalog look-up by name; missing_ok answers InvalidOid.
+    let is_here = unsafe { pg_sys::get_extension_oid(c"tms".as_ptr(), true) } != pg_sys::InvalidOid;
+    let is_served = shmem::my_slot().is_some_and(|slot| slot.state() != State::Absent);
+    if is_here != is_served {
+        wake::note_extension();
     }
 }
 

@@ -8,7 +8,7 @@ pub(crate) fn size(datum: pg_sys::Datum) -> usize {
     unsafe { pg_sys::toast_raw_datum_size(datum) }
 }
 
-/// The text of a jsonb, appended to `into`.
+/// The text of a jsonb in UTF-8, appended to `into`.
 pub(crate) fn write_text(datum: pg_sys::Datum, into: &mut Vec<u8>) {
     // SAFETY: the datum is a jsonb; JsonbToCString writes into a fresh StringInfo, whose data and length are read before it is
     // freed. What detoasting allocated is freed as well.
@@ -22,7 +22,7 @@ pub(crate) fn write_text(datum: pg_sys::Datum, into: &mut Vec<u8>) {
             .cast_mut();
         pg_sys::JsonbToCString(out, root, i32::try_from(size).unwrap_or(i32::MAX));
         let length = usize::try_from((*out).len).unwrap_or(0);
-        into.extend_from_slice(std::slice::from_raw_parts((*out).data.cast::<u8>(), length));
+        super::array::append_utf8((*out).data, length, into);
         pg_sys::pfree((*out).data.cast());
         pg_sys::pfree(out.cast());
         if plain != stored {

@@ -212,6 +212,23 @@ pub(crate) fn set_option(name: &std::ffi::CStr, value: &std::ffi::CStr) {
     }
 }
 
+/// What a database or a role may set for sessions is meant for users, not for a worker that must be able to write down what it
+/// has sent. What it writes may be lost in a crash: it is delivered again then, or purged again.
+pub(crate) fn own_session() {
+    for (name, value) in [
+        (c"default_transaction_read_only", c"off"),
+        (c"default_transaction_isolation", c"read committed"),
+        (c"default_transaction_deferrable", c"off"),
+        (c"session_replication_role", c"origin"),
+        (c"statement_timeout", c"0"),
+        (c"idle_in_transaction_session_timeout", c"0"),
+        (c"search_path", c"pg_catalog, pg_temp"),
+        (c"synchronous_commit", c"off"),
+    ] {
+        set_option(name, value);
+    }
+}
+
 /// Ends the process.
 pub(crate) fn exit(code: i32) -> ! {
     // SAFETY: runs the exit callbacks and does not return.

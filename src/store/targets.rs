@@ -7,6 +7,7 @@ use tms_domain::target::TargetOptions;
 use crate::pg::spi::{self, Arg, Statement};
 
 /// A target as the dispatcher needs it.
+#[derive(PartialEq)]
 pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) url: String,

@@ -22,8 +22,8 @@ pub(crate) fn run(database: u32) {
         return;
     }
     worker::occupy(&slot.scheduler);
+    worker::own_session();
     worker::set_option(c"lock_timeout", c"1s");
-    worker::set_option(c"synchronous_commit", c"off");
     let mut purge = store::retention::Purge::default();
     let mut sweep_due = Instant::now();
     while !worker::stopping() && !slot.must_leave() {

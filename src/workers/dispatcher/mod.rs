@@ -95,9 +95,8 @@ pub(crate) fn run(database: u32) {
     wake::ignore_own_changes();
     store::events::pin_plans();
     // A user's lock on one row must not stall the others; a lost completion is only delivered again.
+    worker::own_session();
     worker::set_option(c"lock_timeout", c"500ms");
-    worker::set_option(c"synchronous_commit", c"off");
-    worker::set_option(c"search_path", c"pg_catalog, pg_temp");
     let engine = match Engine::start(engine_config()) {
         Ok(engine) => engine,
         Err(error) => {

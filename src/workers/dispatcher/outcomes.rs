@@ -7,6 +7,7 @@ use tms_delivery::Completion;
 use tms_domain::mask::mask;
 use tms_domain::outcome::{self, Answer, Step, Verdict};
 
+use super::targets::Target;
 use super::{Dispatcher, Flight};
 use crate::pg::server::{self, PG_EPOCH_US};
 use crate::pg::spi::{self, Session, Tid};
@@ -86,7 +87,7 @@ impl Dispatcher {
         let retry = self
             .targets
             .get(flight.target)
-            .map(|target| target.retry)
+            .map(Target::retry)
             .unwrap_or_default();
         let answer = completion.result.as_ref().map(|response| Answer {
             status: response.status,

@@ -23,14 +23,15 @@ const RATE_INTERVAL: Duration = Duration::from_millis(50);
 /// One target.
 pub(crate) struct Target {
     pub(crate) name: Arc<str>,
-    pub(crate) retry: RetryPolicy,
     pub(crate) queue: Queue,
     /// Events the I/O thread has.
     pub(crate) on_their_way: usize,
     /// What a receiver's answer may repeat and nobody is to read: the URL behind the host, and the values of headers.
     pub(crate) secrets: Vec<String>,
-    paused: bool,
-    max_concurrency: usize,
+    /// What the table says, to see what changed.
+    row: store::targets::Target,
+    /// The table does not have it any more; answers may still come.
+    is_gone: bool,
     bucket: usize,
     completed: usize,
     rate_taken: Instant,
@@ -38,21 +39,56 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    fn new(row: store::targets::Target, secrets: Vec<String>) -> Target {
+        Target {
+            bucket: wake::bucket(&row.name),
+            name: Arc::from(row.name.as_str()),
+            queue: Queue::default(),
+            on_their_way: 0,
+            secrets,
+            is_gone: false,
+            completed: 0,
+            rate_taken: Instant::now(),
+            rate: 0.0,
+            row,
+        }
+    }
+
+    /// The table says something else of it now.
+    fn change(&mut self, row: store::targets::Target, secrets: Vec<String>) {
+        self.row = row;
+        self.secrets = secrets;
+        self.queue.rescan();
+    }
+
+    /// How its retries are spaced.
+    pub(crate) fn retry(&self) -> RetryPolicy {
+        self.row.retry
+    }
+
+    fn max_concurrency(&self) -> usize {
+        usize::try_from(self.row.max_concurrency).unwrap_or(1)
+    }
+
+    fn is_served(&self) -> bool {
+        !self.is_gone && !self.row.paused
+    }
+
     /// How many events the I/O thread may have: enough to keep the connections busy until the next look, few for a target
     /// that does not answer.
     pub(crate) fn window(&self) -> usize {
         let lately = (self.rate * WINDOW_SECONDS) as usize;
-        (2 * self.max_concurrency + lately).min(WIDEST_WINDOW + self.max_concurrency)
+        (2 * self.max_concurrency() + lately).min(WIDEST_WINDOW + self.max_concurrency())
     }
 
     /// What it may always have, however much the others hold.
     pub(crate) fn fair_share(&self) -> usize {
-        self.max_concurrency
+        self.max_concurrency()
     }
 
     /// Whether something may be sent to it, and is there as far as we know.
     pub(crate) fn wants_work(&self) -> bool {
-        !self.paused && self.queue.has_more()
+        self.is_served() && self.queue.has_more()
     }
 
     fn answered(&mut self) {
@@ -96,11 +132,15 @@ impl Targets {
                 withdrawn.extend(engine.remove_target(id));
                 // Its state stays until the last answer came: completions still name it.
                 if let Some(target) = self.by_id.get_mut(&id) {
-                    target.paused = true;
+                    target.is_gone = true;
                 }
             }
         }
         for row in rows {
+            let id = self.id_of(&row.name);
+            if self.by_id.get(&id).is_some_and(|target| target.row == row) {
+                continue;
+            }
             let Some(spec) = spec_of(&row) else {
                 warning!(
                     "tms: target \"{}\" cannot be used as it is stored; set it again with tms_target_set",
@@ -108,29 +148,15 @@ impl Targets {
                 );
                 continue;
             };
-            let id = self.id_of(&row.name);
             withdrawn.extend(engine.withdraw(Some(id)));
             let secrets = secrets_of(&row, &spec);
             engine.set_target(id, spec);
-            let concurrency = usize::try_from(row.max_concurrency).unwrap_or(1);
-            let target = self.by_id.entry(id).or_insert_with(|| Target {
-                bucket: wake::bucket(&row.name),
-                name: Arc::from(row.name.as_str()),
-                retry: row.retry,
-                queue: Queue::default(),
-                on_their_way: 0,
-                secrets: Vec::new(),
-                paused: row.paused,
-                max_concurrency: concurrency,
-                completed: 0,
-                rate_taken: Instant::now(),
-                rate: 0.0,
-            });
-            target.retry = row.retry;
-            target.secrets = secrets;
-            target.paused = row.paused;
-            target.max_concurrency = concurrency;
-            target.queue.rescan();
+            match self.by_id.get_mut(&id) {
+                Some(target) => target.change(row, secrets),
+                None => {
+                    self.by_id.insert(id, Target::new(row, secrets));
+                }
+            }
         }
         self.order = self.by_id.keys().copied().collect();
         self.order.sort_unstable();
@@ -220,7 +246,7 @@ impl Targets {
     pub(crate) fn next_due(&self) -> Option<i64> {
         self.by_id
             .values()
-            .filter(|target| !target.paused)
+            .filter(|target| target.is_served())
             .filter_map(|target| target.queue.next_due())
             .min()
     }
