@@ -36,7 +36,7 @@ e2e:         ## tests with real servers and receivers: MAJOR=15, 16 or 18
 	@scripts/e2e.sh $(MAJOR)
 
 crash:       ## kills servers in the middle of delivery, ROUNDS=100 times
-	@TMS_CRASH_ROUNDS=$(ROUNDS) scripts/e2e.sh 15 crash -- --nocapture
+	@scripts/crash.sh $(ROUNDS)
 
 bench:       ## measures delivery
 	@scripts/program.sh bench

@@ -8,6 +8,7 @@ shift
 scripts/build.sh "${TMS_PG_MAJOR:-15}"
 . scripts/env.sh
 export CARGO_TARGET_DIR=$TMS_ROOT/target/pure
-run_logged "build-$name" "building the program $name" cargo build --release -p tms-e2e --bin "$name" ||
+# Programs find the receiver, which is a process of its own, beside themselves.
+run_logged "build-$name" "building the program $name" cargo build --release -p tms-e2e --bin "$name" --bin receiver ||
   die "the program $name does not build"
 exec "$CARGO_TARGET_DIR/release/$name" "$@"

@@ -117,6 +117,13 @@ pub struct Mark {
     committed: u64,
 }
 
+impl Mark {
+    /// How long ago that was.
+    pub fn age(&self) -> Duration {
+        self.at.elapsed()
+    }
+}
+
 impl Running {
     /// Events whose COMMIT has returned.
     pub fn committed(&self) -> u64 {

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use super::install::Installation;
 use super::room::{self, Room};
-use super::{Cluster, postmaster, template};
+use super::{Cluster, postmaster, standby, template};
 use crate::wait::eventually;
 
 /// What a cluster is to be like.
@@ -18,6 +18,7 @@ pub struct Builder {
     durable: bool,
     name: Option<String>,
     conf: Vec<(String, String)>,
+    primary: Option<standby::Primary>,
 }
 
 impl Default for Builder {
@@ -27,6 +28,7 @@ impl Default for Builder {
             durable: false,
             name: None,
             conf: Vec::new(),
+            primary: None,
         }
     }
 }
@@ -58,6 +60,12 @@ impl Builder {
         self
     }
 
+    /// A hot standby of that server, which must run: its copy, fed by streaming.
+    pub fn standby_of(mut self, primary: &Cluster) -> Self {
+        self.primary = Some(standby::Primary::of(primary));
+        self
+    }
+
     /// Makes the cluster and waits until it accepts connections.
     #[track_caller]
     pub fn start(self) -> Cluster {
@@ -69,7 +77,10 @@ impl Builder {
                 Room::named(&installation, named(&installation, name))
             }
         };
-        template::copy_to(&installation, &room.data());
+        match &self.primary {
+            None => template::copy_to(&installation, &room.data()),
+            Some(primary) => standby::copy_to(&installation, &room.data(), primary),
+        }
         let cluster = Cluster::new(installation, room, self.name.is_some());
         cluster.append_conf(&self.lines());
         cluster.start();

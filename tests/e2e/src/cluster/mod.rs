@@ -3,7 +3,7 @@
 //! - `install`: which server, as whom, where      - `template`: one initdb for all
 //! - `room`: the cluster's directory              - `nursery`: the thread that starts servers
 //! - `postmaster`: the process                    - `builder`: what it is to be like
-//! - `sql`: its clients
+//! - `sql`: its clients                        - `tms`: the extension in its databases
 
 mod builder;
 mod install;
@@ -11,7 +11,9 @@ mod nursery;
 mod postmaster;
 mod room;
 mod sql;
+mod standby;
 mod template;
+mod tms;
 
 use std::fs;
 use std::io::Write;
@@ -25,6 +27,7 @@ pub use install::Installation;
 pub use nix::sys::signal::Signal;
 pub use postmaster::Mode;
 pub use sql::PsqlOutput;
+pub use tms::DispatcherLife;
 
 use crate::port::free_port;
 use crate::wait::{Backoff, eventually};
