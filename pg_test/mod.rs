@@ -7,6 +7,11 @@
 // A test says what it expects by unwrap, expect and panic; clippy does not see that #[pg_test] is a test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod ids;
+mod jsonb;
+mod settings;
+mod wake;
+
 /// Called by pgrx-tests before the first test.
 #[cfg(test)]
 pub(crate) fn setup(_options: Vec<&str>) {}

@@ -4,20 +4,67 @@ use pgrx::pg_sys;
 
 use super::spi::Tid;
 
-/// A text datum in the current memory context, in the server's encoding.
+/// A text datum in the current memory context, in the server's encoding; what that cannot express becomes a question mark, since
+/// a text from outside (an answer, a certificate's name) must not make the row unwritable that it is a remark in.
 pub(crate) fn text(value: &str) -> pg_sys::Datum {
-    let length = i32::try_from(value.len()).unwrap_or(i32::MAX);
-    // SAFETY: pointer and length are those of a live str; pg_any_to_server answers the same pointer where nothing is to be
-    // converted, else a NUL-terminated copy; the result is a fresh datum.
+    let converted;
+    let bytes = if value.is_ascii() || is_server_utf8() {
+        value.as_bytes()
+    } else {
+        converted = to_server(value).unwrap_or_else(|| {
+            value
+                .chars()
+                .map(|letter| if letter.is_ascii() { letter as u8 } else { b'?' })
+                .collect()
+        });
+        &converted
+    };
+    // SAFETY: pointer and length are those of a live slice; the result is a fresh copy.
     unsafe {
-        let given = value.as_ptr().cast::<std::ffi::c_char>();
-        let converted = pg_sys::pg_any_to_server(given, length, UTF8);
-        if std::ptr::eq(converted, given) {
-            pg_sys::Datum::from(pg_sys::cstring_to_text_with_len(given, length))
-        } else {
-            pg_sys::Datum::from(pg_sys::cstring_to_text(converted))
+        pg_sys::Datum::from(pg_sys::cstring_to_text_with_len(
+            bytes.as_ptr().cast(),
+            i32::try_from(bytes.len()).unwrap_or(i32::MAX),
+        ))
+    }
+}
+
+/// Whether text needs no conversion: UTF-8, or an encoding that promises nothing.
+fn is_server_utf8() -> bool {
+    // SAFETY: reads a variable of this process.
+    let encoding = unsafe { pg_sys::GetDatabaseEncoding() };
+    encoding == UTF8 || encoding == pg_sys::pg_enc::PG_SQL_ASCII as i32
+}
+
+/// The text in the server's encoding, if that has all its letters.
+fn to_server(value: &str) -> Option<Vec<u8>> {
+    // Four bytes a character at most, in any server encoding, and a terminator.
+    let mut room = vec![0_u8; value.len() * 4 + 1];
+    let length = i32::try_from(value.len()).ok()?;
+    // SAFETY: source and destination are live buffers of the lengths given; with no_error the conversion stops at the first
+    // character it cannot express and says how many bytes of the source it took.
+    unsafe {
+        let server = pg_sys::GetDatabaseEncoding();
+        let procedure = pg_sys::FindDefaultConversionProc(UTF8, server);
+        if procedure == pg_sys::InvalidOid {
+            return None;
+        }
+        let taken = pg_sys::pg_do_encoding_conversion_buf(
+            procedure,
+            UTF8,
+            server,
+            value.as_ptr().cast_mut(),
+            length,
+            room.as_mut_ptr(),
+            i32::try_from(room.len()).ok()?,
+            true,
+        );
+        if taken != length {
+            return None;
         }
     }
+    let end = room.iter().position(|byte| *byte == 0)?;
+    room.truncate(end);
+    Some(room)
 }
 
 /// Copies a text datum, detoasting it, from the server's encoding; what is no valid UTF-8 then is replaced.

@@ -100,6 +100,11 @@ fn look_up() -> Option<Tables> {
     }
 }
 
+/// Whether a relation is the outbox: the trigger reads its columns by number.
+pub(crate) fn is_outbox(relation: pg_sys::Oid) -> bool {
+    tables().is_some_and(|tables| tables.outbox == relation)
+}
+
 /// Runs `work` with the rights of the extension's owner, whom row-level security does not bind.
 ///
 /// The role of the caller stays visible as the outer user, which is what tenancy looks at. An error restores the rights with

@@ -133,8 +133,8 @@ pub(crate) struct Slot {
     pub(crate) due_noted: AtomicBool,
     /// The queue was changed by hand or by COMMIT PREPARED: look at all of it.
     pub(crate) rescan: AtomicBool,
-    /// An event with a priority other than 0 was committed.
-    pub(crate) priorities: AtomicBool,
+    /// An event with a priority other than 0, or one scheduled for later, was committed.
+    pub(crate) special: AtomicBool,
     /// A target changed.
     pub(crate) targets_changed: AtomicBool,
     pub(crate) counters: Counters,

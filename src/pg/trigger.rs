@@ -84,6 +84,9 @@ pub extern "C-unwind" fn tms_outbox_before_insert(fcinfo: pg_sys::FunctionCallIn
     // SAFETY: PostgreSQL calls this as a BEFORE INSERT row trigger of tms.event_outbox, so tg_trigtuple is the new row.
     let (event, tuple) = unsafe {
         let data = trigger_data(fcinfo);
+        if !cache::is_outbox((*(*data).tg_relation).rd_id) {
+            pgrx::error!("tms.outbox_before_insert() is a trigger of tms.event_outbox alone");
+        }
         (read(data, (*data).tg_trigtuple), (*data).tg_trigtuple)
     };
     // A row that carries another time of creation than this transaction's was restored or replicated: it was judged when it

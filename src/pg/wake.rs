@@ -17,8 +17,8 @@ use super::shmem::{self, BUCKETS};
 enum Note {
     /// Events for a bucket's targets, the earliest due at this time.
     Due { bucket: usize, from: i64 },
-    /// An event with a priority other than 0.
-    Priority,
+    /// An event with a priority other than 0, or scheduled for later: a look from the earliest due one on misses it.
+    Special,
     /// The queue was changed by hand.
     Rescan,
     /// A target changed.
@@ -65,8 +65,8 @@ pub(crate) fn note_event(target: &str, available_at: i64, priority: i32) {
         bucket: bucket(target),
         from: available_at,
     });
-    if priority != 0 {
-        note(Note::Priority);
+    if priority != 0 || available_at > server::transaction_start() {
+        note(Note::Special);
     }
 }
 
@@ -179,7 +179,7 @@ fn publish() {
                 // If it was true the dispatcher has been woken, and has not looked yet: it will find this too.
                 news |= !slot.due_noted.swap(true, Ordering::SeqCst);
             }
-            (Note::Priority, Some(slot)) => news |= !slot.priorities.swap(true, Ordering::SeqCst),
+            (Note::Special, Some(slot)) => news |= !slot.special.swap(true, Ordering::SeqCst),
             (Note::Rescan, Some(slot)) => news |= !slot.rescan.swap(true, Ordering::SeqCst),
             (Note::Targets, Some(slot)) => news |= !slot.targets_changed.swap(true, Ordering::SeqCst),
             (Note::Extension, _) => shared.ask_for_probe(server::database()),

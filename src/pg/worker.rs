@@ -132,6 +132,14 @@ pub(crate) struct Failed {
 }
 
 impl Failed {
+    /// Whether it is the row that cannot be written: its data, a constraint, or a trigger that raised. SQLSTATE classes 22, 23, 44
+    /// and P0, in PostgreSQL's packing of six bits a character.
+    pub(crate) fn is_of_the_row(&self) -> bool {
+        let packed = self.code as i32;
+        let class = [packed & 0x3f, (packed >> 6) & 0x3f].map(|bits| u8::try_from(bits).unwrap_or(0) + b'0');
+        matches!(&class, b"22" | b"23" | b"44" | b"P0")
+    }
+
     /// Whether the same work may succeed a little later without anybody's help: somebody holds a lock, or cancelled us.
     pub(crate) fn is_passing(&self) -> bool {
         matches!(

@@ -162,6 +162,18 @@ fn read_list(shared: &'static Shared, databases: &mut HashMap<u32, Database>, ab
 
 /// Moves one database a step on; answers when it wants to be looked at again.
 fn tend(slot: &Slot, database: &mut Database) -> Duration {
+    let wait = step(slot, database);
+    // What was asked for in the meantime must not wait for the next look at the list.
+    let unfinished =
+        slot.probe_wanted.load(Ordering::SeqCst) || matches!(slot.state(), State::Leaving | State::NoSlot);
+    if unfinished {
+        wait.min(BUSY_INTERVAL.max(pause(database).unwrap_or_default()))
+    } else {
+        wait
+    }
+}
+
+fn step(slot: &Slot, database: &mut Database) -> Duration {
     note_ends(slot, database);
     if gone_asker(slot) {
         slot.leave_for.store(0, Ordering::SeqCst);

@@ -40,6 +40,33 @@ fn longest_beginning_at_end(text: &str, secrets: &[&str]) -> Option<usize> {
         .max()
 }
 
+/// A part of a URL shorter than this is a word like `hook` or `v1`, not a secret.
+const SHORTEST_PART: usize = 8;
+
+/// What an answer may repeat of a request's path and query, and nobody is to read: the whole of it, the path alone, and every
+/// longer segment and value, as they were sent and decoded. Parts are found whatever the receiver does to the separators.
+#[must_use]
+pub fn parts_of(path_and_query: &str) -> Vec<String> {
+    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+    let segments = path.split('/');
+    let values = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('=').map(|(_, value)| value).or(Some(pair)));
+    let mut parts: Vec<String> = [path_and_query, path]
+        .into_iter()
+        .filter(|whole| whole.len() > 1)
+        .map(str::to_owned)
+        .collect();
+    for part in segments.chain(values).filter(|part| part.len() >= SHORTEST_PART) {
+        parts.push(part.to_owned());
+        let decoded = percent_encoding::percent_decode_str(part).decode_utf8_lossy();
+        if decoded != part {
+            parts.push(decoded.into_owned());
+        }
+    }
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +103,24 @@ mod tests {
     fn a_text_without_secrets_is_as_it_was() {
         assert_eq!(mask("no such workflow", &secrets(), true), "no such workflow");
         assert_eq!(mask("", &secrets(), true), "");
+    }
+
+    #[test]
+    fn parts_of_a_path_are_found_whatever_stands_between_them() {
+        let parts = parts_of("/services/T0000000/B0000000/sECREt%2Fx?token=abcdefgh&v=1");
+        let texts = [
+            "Cannot POST /services/T0000000/B0000000/sECREt%2Fx",
+            r"no such path: \/services\/T0000000\/B0000000",
+            "login?next=%2Fservices%2FT0000000",
+            "unknown token abcdefgh",
+            "sECREt/x is unknown",
+        ];
+        for text in texts {
+            let masked = mask(text, &parts, false);
+            for secret in ["T0000000", "B0000000", "sECREt", "abcdefgh"] {
+                assert!(!masked.contains(secret), "{masked}");
+            }
+        }
+        assert!(parts_of("/").is_empty());
     }
 }

@@ -244,9 +244,10 @@ impl Dispatcher {
         if self.slot.rescan.swap(false, Ordering::SeqCst) || Instant::now() >= self.rescan_due {
             self.rescan_due = Instant::now() + settings::rescan_interval();
             self.targets.rescan();
+            self.retry_refused();
         }
-        if self.slot.priorities.swap(false, Ordering::SeqCst) {
-            self.targets.look_for_priorities();
+        if self.slot.special.swap(false, Ordering::SeqCst) {
+            self.targets.look_for_special();
         }
         if self.slot.due_noted.swap(false, Ordering::SeqCst) {
             for (bucket, noted) in self.slot.due_from.iter().enumerate() {

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use pgrx::prelude::*;
 use tms_delivery::Completion;
 use tms_domain::mask::mask;
 use tms_domain::outcome::{self, Answer, Step, Verdict};
@@ -36,6 +37,8 @@ struct Attempt {
 #[derive(Default)]
 pub(crate) struct Outcomes {
     waiting: Vec<Outcome>,
+    /// Those that their rows refused.
+    refused: Vec<Outcome>,
     /// A lock was in the way: rows that somebody holds are left out until he lets go.
     is_careful: bool,
 }
@@ -136,11 +139,19 @@ impl Dispatcher {
         if self.outcomes.waiting.is_empty() {
             return Ok(());
         }
+        match self.write_waiting() {
+            Err(failed) if failed.is_of_the_row() => self.write_one_by_one(),
+            result => result,
+        }
+    }
+
+    /// All that waits in one transaction.
+    fn write_waiting(&mut self) -> Result<(), worker::Failed> {
         let now = server::now();
-        let done = worker::transaction(|| spi::connect(|session| self.write(session, now)))?;
+        let left_out = worker::transaction(|| spi::connect(|session| self.write(session, now)))?;
         let mut waiting = std::mem::take(&mut self.outcomes.waiting);
         waiting.retain(|outcome| {
-            let left_out = done
+            let left_out = left_out
                 .as_ref()
                 .is_some_and(|left_out| left_out.contains(&outcome.key));
             if !left_out {
@@ -151,6 +162,46 @@ impl Dispatcher {
         self.outcomes.is_careful = !waiting.is_empty();
         self.outcomes.waiting = waiting;
         Ok(())
+    }
+
+    /// A row refuses its outcome (a constraint or a trigger of somebody's): the others are written without it. It stays in
+    /// flight, so that it is not sent again, and is tried again with every rescan.
+    fn write_one_by_one(&mut self) -> Result<(), worker::Failed> {
+        let mut remaining = std::mem::take(&mut self.outcomes.waiting);
+        let mut held = Vec::new();
+        while let Some(outcome) = remaining.pop() {
+            let key = outcome.key;
+            self.outcomes.waiting.push(outcome);
+            match self.write_waiting() {
+                Ok(()) => held.append(&mut self.outcomes.waiting),
+                Err(failed) if failed.is_of_the_row() => {
+                    let id = self
+                        .flights
+                        .get(&key)
+                        .map(|flight| uuid::Uuid::from_bytes(flight.id));
+                    log!(
+                        "tms: the outcome of event {} cannot be written: {}",
+                        id.unwrap_or_default(),
+                        failed.message
+                    );
+                    self.outcomes.refused.append(&mut self.outcomes.waiting);
+                }
+                Err(failed) => {
+                    self.outcomes.waiting.append(&mut remaining);
+                    self.outcomes.waiting.append(&mut held);
+                    return Err(failed);
+                }
+            }
+        }
+        self.outcomes.is_careful = !held.is_empty();
+        self.outcomes.waiting = held;
+        Ok(())
+    }
+
+    /// What a row refused is tried again.
+    pub(super) fn retry_refused(&mut self) {
+        let mut refused = std::mem::take(&mut self.outcomes.refused);
+        self.outcomes.waiting.append(&mut refused);
     }
 
     /// Writes everything, or when careful everything but the rows somebody holds: their keys are returned.

@@ -64,9 +64,10 @@ impl Queue {
         self.priorities_unknown = false;
     }
 
-    /// Somebody used a priority.
-    pub(crate) fn look_for_priorities(&mut self) {
+    /// Somebody used a priority or a schedule.
+    pub(crate) fn look_for_special(&mut self) {
         self.priorities_unknown = true;
+        self.next_due_unknown = true;
     }
 
     /// From the beginning, with everything read anew.

@@ -223,11 +223,11 @@ impl Targets {
         self.by_id.values_mut().for_each(|target| target.queue.rescan());
     }
 
-    /// Somebody used a priority.
-    pub(crate) fn look_for_priorities(&mut self) {
+    /// Somebody used a priority or a schedule.
+    pub(crate) fn look_for_special(&mut self) {
         self.by_id
             .values_mut()
-            .for_each(|target| target.queue.look_for_priorities());
+            .for_each(|target| target.queue.look_for_special());
     }
 
     /// A commit added events for the targets of a bucket.
@@ -262,11 +262,9 @@ fn secrets_of(row: &store::targets::Target, spec: &TargetSpec) -> Vec<String> {
         // "Bearer TOKEN": the answer may repeat the token alone.
         std::iter::once(value).chain(value.split_whitespace().skip(1))
     });
-    let path = spec.path_and_query.as_str();
-    values
-        .chain([path, path.trim_start_matches('/')])
-        .map(str::to_owned)
-        .collect()
+    let mut secrets = tms_domain::mask::parts_of(&spec.path_and_query);
+    secrets.extend(values.map(str::to_owned));
+    secrets
 }
 
 fn spec_of(row: &store::targets::Target) -> Option<TargetSpec> {
