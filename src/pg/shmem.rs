@@ -129,6 +129,9 @@ pub(crate) struct Slot {
     pub(crate) scheduler: Process,
     /// Earliest available_at among what was committed for a bucket's targets since the dispatcher looked.
     pub(crate) due_from: [AtomicI64; BUCKETS],
+    /// Whether a bucket has a target that is served. Commits for the others wake nobody: when such a target is resumed or
+    /// created, its queue is looked through anyway.
+    pub(crate) served: [AtomicBool; BUCKETS],
     /// Something in `due_from` is not [`NEVER`].
     pub(crate) due_noted: AtomicBool,
     /// The queue was changed by hand or by COMMIT PREPARED: look at all of it.
@@ -141,6 +144,8 @@ pub(crate) struct Slot {
     pub(crate) scheduler_wakeups: AtomicU64,
     /// How often a worker of this database ended with an error since it last ran for a minute.
     pub(crate) failures: AtomicU32,
+    /// The log says that library and extension do not fit.
+    pub(crate) mismatch_told: AtomicBool,
     /// SQLSTATE of the last such error in PostgreSQL's packed form; 0: none.
     pub(crate) last_error: AtomicI32,
 }
@@ -182,6 +187,7 @@ impl Slot {
         self.leave_for.store(0, Ordering::SeqCst);
         self.failures.store(0, Ordering::SeqCst);
         self.last_error.store(0, Ordering::SeqCst);
+        self.mismatch_told.store(false, Ordering::SeqCst);
         for counter in [
             &self.counters.delivered,
             &self.counters.failed,

@@ -174,6 +174,7 @@ fn publish() {
     let mut news = false;
     for (_, note) in &notes {
         match (note, slot) {
+            (Note::Due { bucket, .. }, Some(slot)) if !slot.served[*bucket].load(Ordering::SeqCst) => {}
             (Note::Due { bucket, from }, Some(slot)) => {
                 slot.due_from[*bucket].fetch_min(*from, Ordering::SeqCst);
                 // If it was true the dispatcher has been woken, and has not looked yet: it will find this too.

@@ -2,10 +2,12 @@
 //!
 //! Another database's catalog cannot be read from outside, so the launcher sends this worker; it stays for milliseconds.
 
+use std::sync::atomic::Ordering;
+
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
-use crate::pg::shmem::{self, State};
+use crate::pg::shmem::{self, Slot, State};
 use crate::pg::worker;
 use crate::settings::{self, Dispatch};
 use crate::store;
@@ -19,7 +21,7 @@ pub(crate) fn run(database: u32) {
     let state = match worker::transaction(store::catalog::extension_version) {
         Ok(None) => State::Absent,
         // ALTER DATABASE ... SET applies to this connection as to any other, so this is the database's own value.
-        Ok(Some(version)) => judge(&version),
+        Ok(Some(version)) => judge(slot, &version),
         Err(failed) => {
             log!(
                 "tms: a look into the database with OID {database} failed: {}",
@@ -31,12 +33,17 @@ pub(crate) fn run(database: u32) {
     slot.set_state(state);
 }
 
-fn judge(version: &str) -> State {
+fn judge(slot: &Slot, version: &str) -> State {
     if settings::dispatch() == Dispatch::Off {
         return State::Off;
     }
-    if version != crate::VERSION {
-        report_mismatch(version);
+    let fits = version == crate::VERSION;
+    // Each look would say it again; once is enough until it fits.
+    let was_told = slot.mismatch_told.swap(!fits, Ordering::SeqCst);
+    if !fits {
+        if !was_told {
+            report_mismatch(version);
+        }
         return State::VersionMismatch;
     }
     if settings::dispatch() == Dispatch::Hold {

@@ -9,7 +9,15 @@ const LONGEST_MISSPELLING: usize = 128;
 /// A shorter beginning fits too many names.
 const SHORTEST_PREFIX: usize = 3;
 
-/// The valid name closest to the wrong one, ignoring case; `None` when nothing is close.
+/// Case and separators are what people remember least of a name.
+fn folded(name: &str) -> String {
+    name.chars()
+        .filter(|letter| !matches!(letter, '_' | '-'))
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// The valid name closest to the wrong one, ignoring case and separators; `None` when nothing is close.
 ///
 /// Close means at most a third of the letters differ (Damerau-Levenshtein distance, at least one is allowed), or the
 /// wrong name is the beginning of the valid one. Of equally close names the first wins.
@@ -18,11 +26,11 @@ pub fn nearest<'a>(wrong: &str, valid: &[&'a str]) -> Option<&'a str> {
     if wrong.is_empty() || wrong.len() > LONGEST_MISSPELLING {
         return None;
     }
-    let wrong = wrong.to_lowercase();
+    let wrong = folded(wrong);
     valid
         .iter()
         .filter_map(|name| {
-            let lower = name.to_lowercase();
+            let lower = folded(name);
             let distance = strsim::damerau_levenshtein(&wrong, &lower);
             let longest = wrong.chars().count().max(lower.chars().count());
             let begins = wrong.len() >= SHORTEST_PREFIX && lower.starts_with(&wrong);

@@ -216,6 +216,7 @@ impl Dispatcher {
             self.slot.targets_changed.store(true, Ordering::SeqCst);
         })?;
         let withdrawn = self.targets.load(&self.engine, loaded);
+        self.targets.publish(self.slot);
         self.forget(&withdrawn);
         Ok(())
     }

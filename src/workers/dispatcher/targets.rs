@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use pgrx::prelude::*;
@@ -10,6 +11,7 @@ use tms_domain::backoff::RetryPolicy;
 use tms_domain::{endpoint, headers};
 
 use super::queue::Queue;
+use crate::pg::shmem::{BUCKETS, Slot};
 use crate::pg::wake;
 use crate::store;
 
@@ -170,6 +172,18 @@ impl Targets {
         self.last_id += 1;
         self.ids.insert(Arc::from(name), self.last_id);
         self.last_id
+    }
+
+    /// Says which commits are worth a wake-up. To be said before the queues are looked through: what is committed before that
+    /// is found there, what is committed after it is noted.
+    pub(crate) fn publish(&self, slot: &Slot) {
+        let mut served = [false; BUCKETS];
+        for target in self.by_id.values().filter(|target| target.is_served()) {
+            served[target.bucket] = true;
+        }
+        for (flag, served) in slot.served.iter().zip(served) {
+            flag.store(served, Ordering::SeqCst);
+        }
     }
 
     /// The target with this number.
