@@ -18,15 +18,14 @@ const MOST_RETRIES: i32 = 100;
 /// priority, headers)`: one event in the caller's transaction.
 pub(crate) fn enqueue(arguments: &Arguments) -> Result<[u8; 16]> {
     const NAME: &str = "tms_enqueue";
-    let event_type = arguments
-        .text(0)
-        .ok_or_else(|| errors::null_argument(NAME, "event_type"))?;
-    let payload = arguments
-        .datum(1)
-        .ok_or_else(|| errors::null_argument(NAME, "payload"))?;
-    let target = arguments
-        .text(2)
-        .ok_or_else(|| errors::null_argument(NAME, "target_system"))?;
+    let given = |index, name| {
+        arguments
+            .datum(index)
+            .ok_or_else(|| errors::null_argument(NAME, name))
+    };
+    let event_type = given(0, "event_type")?;
+    let payload = given(1, "payload")?;
+    let target = given(2, "target_system")?;
     let company = tenancy::company_for(arguments.uuid(3))?;
     if arguments.datum(4).is_some() {
         return Err(errors::not_available("idempotency_key"));
@@ -36,9 +35,9 @@ pub(crate) fn enqueue(arguments: &Arguments) -> Result<[u8; 16]> {
     }
     let event = events::NewEvent {
         id: new_id(),
-        event_type: &event_type,
+        event_type,
         payload,
-        target: &target,
+        target,
         company,
         available_at: arguments.timestamp(6).unwrap_or_else(server::transaction_start),
         max_retries: arguments.int4(7).unwrap_or_else(settings::default_max_retries),

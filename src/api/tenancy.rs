@@ -22,8 +22,11 @@ pub(crate) fn current_company() -> Option<[u8; 16]> {
         Binding::Enrolled => requested_company(),
         Binding::None => None,
     };
+    if outer == session {
+        return company;
+    }
     match store::roles::binding(session) {
-        Binding::Bound(own) if outer != session => company.filter(|company| *company == own),
+        Binding::Bound(own) => company.filter(|company| *company == own),
         _ => company,
     }
 }

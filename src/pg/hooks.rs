@@ -261,30 +261,29 @@ unsafe fn leave(name: *const std::ffi::c_char) -> Need {
 
 /// Who has no right over a database cannot send its workers away; the statement will fail by itself.
 fn may_empty(database: pg_sys::Oid) -> bool {
-    // SAFETY: catalog look-ups by OID.
-    unsafe {
-        let user = pg_sys::GetUserId();
-        #[cfg(feature = "pg15")]
-        let owner = pg_sys::pg_database_ownercheck(database, user);
-        #[cfg(not(feature = "pg15"))]
-        let owner = pg_sys::object_ownercheck(pg_sys::DatabaseRelationId, database, user);
-        owner || pg_sys::superuser()
-    }
+    owns(pg_sys::DatabaseRelationId, database)
 }
 
 /// The same for DROP and ALTER EXTENSION.
 fn owns_extension() -> bool {
-    // SAFETY: catalog look-ups by name and OID; missing_ok answers InvalidOid, which nobody owns.
+    // SAFETY: a catalog look-up by name; missing_ok answers InvalidOid.
+    let extension = unsafe { pg_sys::get_extension_oid(c"tms".as_ptr(), true) };
+    extension != pg_sys::InvalidOid && owns(pg_sys::ExtensionRelationId, extension)
+}
+
+/// Whether the current user is the owner of an object, or a superuser.
+fn owns(class: pg_sys::Oid, object: pg_sys::Oid) -> bool {
+    // SAFETY: catalog look-ups by OID, of an object that was just found.
     unsafe {
-        let extension = pg_sys::get_extension_oid(c"tms".as_ptr(), true);
-        if extension == pg_sys::InvalidOid {
-            return false;
-        }
         let user = pg_sys::GetUserId();
         #[cfg(feature = "pg15")]
-        let owner = pg_sys::pg_extension_ownercheck(extension, user);
+        let owner = if class == pg_sys::DatabaseRelationId {
+            pg_sys::pg_database_ownercheck(object, user)
+        } else {
+            pg_sys::pg_extension_ownercheck(object, user)
+        };
         #[cfg(not(feature = "pg15"))]
-        let owner = pg_sys::object_ownercheck(pg_sys::ExtensionRelationId, extension, user);
+        let owner = pg_sys::object_ownercheck(class, object, user);
         owner || pg_sys::superuser()
     }
 }

@@ -24,17 +24,17 @@ pub(crate) struct NewEvent {
 
 /// Columns of `tms.event_outbox` by their number in the install script; a test holds the two equal.
 mod column {
-    pub(super) const EVENT_TYPE: i32 = 3;
-    pub(super) const PAYLOAD: i32 = 4;
-    pub(super) const TARGET: i32 = 5;
-    pub(super) const PRIORITY: i32 = 7;
-    pub(super) const AVAILABLE_AT: i32 = 8;
-    pub(super) const RETRY_COUNT: i32 = 9;
-    pub(super) const MAX_RETRIES: i32 = 10;
-    pub(super) const CREATED_AT: i32 = 12;
-    pub(super) const IDEMPOTENCY_KEY: i32 = 14;
-    pub(super) const ORDERING_KEY: i32 = 15;
-    pub(super) const HEADERS: i32 = 16;
+    pub(super) const EVENT_TYPE: usize = 3;
+    pub(super) const PAYLOAD: usize = 4;
+    pub(super) const TARGET: usize = 5;
+    pub(super) const PRIORITY: usize = 7;
+    pub(super) const AVAILABLE_AT: usize = 8;
+    pub(super) const RETRY_COUNT: usize = 9;
+    pub(super) const MAX_RETRIES: usize = 10;
+    pub(super) const CREATED_AT: usize = 12;
+    pub(super) const IDEMPOTENCY_KEY: usize = 14;
+    pub(super) const ORDERING_KEY: usize = 15;
+    pub(super) const HEADERS: usize = 16;
 }
 
 /// The trigger's own data.
@@ -55,12 +55,16 @@ unsafe fn trigger_data(fcinfo: pg_sys::FunctionCallInfo) -> *mut pg_sys::Trigger
 /// # Safety
 /// `tuple` must be a row of the relation `data` describes.
 unsafe fn read(data: *mut pg_sys::TriggerData, tuple: pg_sys::HeapTuple) -> NewEvent {
-    // SAFETY: by the caller; heap_getattr answers NULL for columns beyond the tuple.
-    let datum = |number: i32| unsafe {
-        let mut is_null = false;
-        let datum = pg_sys::heap_getattr(tuple, number, (*(*data).tg_relation).rd_att, &mut is_null);
-        (!is_null).then_some(datum)
+    // One pass over the row: looking up each column by itself would walk the row from its beginning each time.
+    // SAFETY: by the caller; there is room for as many values as the row descriptor has columns.
+    let (values, nulls) = unsafe {
+        let descriptor = (*(*data).tg_relation).rd_att;
+        let count = usize::try_from((*descriptor).natts).unwrap_or(0);
+        let (mut values, mut nulls) = (vec![pg_sys::Datum::from(0); count], vec![true; count]);
+        pg_sys::heap_deform_tuple(tuple, descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
+        (values, nulls)
     };
+    let datum = |column: usize| (nulls.get(column - 1) == Some(&false)).then(|| values[column - 1]);
     NewEvent {
         event_type: datum(column::EVENT_TYPE).map(array::text_of),
         payload: datum(column::PAYLOAD),

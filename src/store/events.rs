@@ -11,12 +11,12 @@ use pgrx::pg_sys::{
 use crate::pg::spi::{Arg, Session, Statement, Tid};
 use crate::pg::worker;
 
-/// An event on its way in. Payload and headers are handed through unread.
-pub(crate) struct NewEvent<'a> {
+/// An event on its way in. Its values are handed through unread: the trigger looks at them.
+pub(crate) struct NewEvent {
     pub(crate) id: [u8; 16],
-    pub(crate) event_type: &'a str,
+    pub(crate) event_type: pg_sys::Datum,
     pub(crate) payload: pg_sys::Datum,
-    pub(crate) target: &'a str,
+    pub(crate) target: pg_sys::Datum,
     pub(crate) company: Option<[u8; 16]>,
     pub(crate) priority: i32,
     pub(crate) available_at: i64,
@@ -25,7 +25,7 @@ pub(crate) struct NewEvent<'a> {
 }
 
 /// Inserts one event.
-pub(crate) fn insert(session: &Session, event: &NewEvent<'_>) {
+pub(crate) fn insert(session: &Session, event: &NewEvent) {
     static INSERT: Statement = Statement::new(
         c"INSERT INTO tms.event_outbox
               (id, event_type, payload, target_system, company_id, priority, available_at, max_retries, headers)
@@ -36,9 +36,9 @@ pub(crate) fn insert(session: &Session, event: &NewEvent<'_>) {
         &INSERT,
         &[
             Arg::Uuid(&event.id),
-            Arg::Text(event.event_type),
+            Arg::Datum(event.event_type),
             Arg::Datum(event.payload),
-            Arg::Text(event.target),
+            Arg::Datum(event.target),
             event.company.as_ref().map_or(Arg::Null, Arg::Uuid),
             Arg::Int4(event.priority),
             Arg::Timestamp(event.available_at),

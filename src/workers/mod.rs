@@ -3,6 +3,9 @@
 //! - [`launcher`]: which databases, starting, restarting, making room. - [`probe`]: a short look into one database.
 //! - [`dispatcher`]: from the outbox to the receivers and back. - [`scheduler`]: what comes round by the clock.
 
+use crate::pg::shmem::{self, Process, Slot};
+use crate::pg::worker;
+
 pub(crate) mod dispatcher;
 pub(crate) mod launcher;
 pub(crate) mod probe;
@@ -17,7 +20,19 @@ pub(crate) const DISPATCHER: &str = "tms dispatcher";
 /// See [`LAUNCHER`].
 pub(crate) const SCHEDULER: &str = "tms scheduler";
 
+/// Connects a worker to its database and takes its place there; `None` when it is not wanted any more.
+fn enter(database: u32, place: fn(&Slot) -> &Process) -> Option<&'static Slot> {
+    worker::attach(database);
+    let slot = shmem::shared()?.slot(database)?;
+    if slot.must_leave() {
+        return None;
+    }
+    worker::occupy(place(slot));
+    worker::own_session();
+    Some(slot)
+}
+
 /// Has the postmaster start the launcher; for `_PG_init` while libraries are preloaded.
 pub(crate) fn register_launcher() {
-    crate::pg::worker::register_static(LAUNCHER, "tms_launcher_main");
+    worker::register_static(LAUNCHER, "tms_launcher_main");
 }

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::pg::shmem::{self, Slot};
+use crate::pg::shmem::Slot;
 use crate::pg::{server, worker};
-use crate::{settings, store};
+use crate::{settings, store, workers};
 
 /// Rows a purge takes in one transaction: small enough that nobody waits for its locks.
 const BATCH: i64 = 1_000;
@@ -14,15 +14,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Entry of the worker.
 pub(crate) fn run(database: u32) {
-    worker::attach(database);
-    let Some(slot) = shmem::shared().and_then(|shared| shared.slot(database)) else {
+    let Some(slot) = workers::enter(database, |slot| &slot.scheduler) else {
         return;
     };
-    if slot.must_leave() {
-        return;
-    }
-    worker::occupy(&slot.scheduler);
-    worker::own_session();
     worker::set_option(c"lock_timeout", c"1s");
     let mut purge = store::retention::Purge::default();
     let mut sweep_due = Instant::now();

@@ -20,10 +20,10 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use tms_delivery::{Completion, Engine, EngineConfig};
 
-use crate::pg::shmem::{self, NEVER, Slot, State};
+use crate::pg::shmem::{NEVER, Slot, State};
 use crate::pg::spi::Tid;
 use crate::pg::{server, wake, worker};
-use crate::{settings, store};
+use crate::{settings, store, workers};
 use outcomes::Outcomes;
 use targets::Targets;
 
@@ -84,18 +84,12 @@ enum End {
 
 /// Entry of the worker.
 pub(crate) fn run(database: u32) {
-    worker::attach(database);
-    let Some(slot) = shmem::shared().and_then(|shared| shared.slot(database)) else {
+    let Some(slot) = workers::enter(database, |slot| &slot.dispatcher) else {
         return;
     };
-    if slot.must_leave() {
-        return;
-    }
-    worker::occupy(&slot.dispatcher);
     wake::ignore_own_changes();
     store::events::pin_plans();
-    // A user's lock on one row must not stall the others; a lost completion is only delivered again.
-    worker::own_session();
+    // A user's lock on one row must not stall the others.
     worker::set_option(c"lock_timeout", c"500ms");
     let engine = match Engine::start(engine_config()) {
         Ok(engine) => engine,
