@@ -238,9 +238,11 @@ pub(crate) fn own_session() {
 }
 
 /// Ends the process.
+#[allow(unreachable_code)] // only some majors' bindings say that proc_exit does not return
 pub(crate) fn exit(code: i32) -> ! {
     // SAFETY: runs the exit callbacks and does not return.
-    unsafe { pg_sys::proc_exit(code) }
+    unsafe { pg_sys::proc_exit(code) };
+    unreachable!("proc_exit does not return")
 }
 
 /// This process takes a place in shared memory, and leaves it when it ends, however it ends; the launcher hears of that.
