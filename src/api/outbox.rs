@@ -86,7 +86,7 @@ pub(crate) fn new_id() -> [u8; 16] {
 }
 
 /// What every new event must satisfy, whichever way it comes. NOT NULL is left to the table.
-pub(crate) fn check(event: &NewEvent) -> Result<()> {
+pub(crate) fn check(event: &NewEvent<'_>) -> Result<()> {
     let event_type = event
         .event_type
         .as_deref()
@@ -123,7 +123,7 @@ fn check_target(name: &str) -> Result<()> {
     Err(errors::unknown_target(name, nearest.as_deref()))
 }
 
-fn check_payload(event: &NewEvent) -> Result<()> {
+fn check_payload(event: &NewEvent<'_>) -> Result<()> {
     let payload = event.payload.ok_or_else(|| trigger::missing("payload"))?;
     let (size, limit) = (jsonb::size(payload), settings::max_payload_bytes());
     if size > limit {
@@ -133,7 +133,7 @@ fn check_payload(event: &NewEvent) -> Result<()> {
     }
 }
 
-fn check_numbers(event: &NewEvent) -> Result<()> {
+fn check_numbers(event: &NewEvent<'_>) -> Result<()> {
     let retries = event.max_retries.ok_or_else(|| trigger::missing("max_retries"))?;
     if !(0..=MOST_RETRIES).contains(&retries) {
         return Err(errors::out_of_range(

@@ -1,5 +1,7 @@
 //! Texts and arrays between Rust and PostgreSQL.
 
+use std::borrow::Cow;
+
 use pgrx::pg_sys;
 
 use super::spi::Tid;
@@ -65,6 +67,28 @@ fn to_server(value: &str) -> Option<Vec<u8>> {
     let end = room.iter().position(|byte| *byte == 0)?;
     room.truncate(end);
     Some(room)
+}
+
+/// A text where it is, if it is stored plainly and in UTF-8; else a copy as of [`text_of`].
+///
+/// # Safety
+/// The datum must be a text that outlives the result.
+pub(super) unsafe fn text_in_place<'a>(datum: pg_sys::Datum) -> Cow<'a, str> {
+    // SAFETY: by the caller; a text that is neither compressed nor stored elsewhere is read where it lies.
+    unsafe {
+        let stored = datum.cast_mut_ptr::<pg_sys::varlena>();
+        let is_plain = !pgrx::varlena::varatt_is_1b_e(stored) && !pgrx::varlena::varatt_is_4b_c(stored);
+        if is_plain && is_server_utf8() {
+            let bytes = std::slice::from_raw_parts(
+                pgrx::varlena::vardata_any(stored).cast::<u8>(),
+                pgrx::varlena::varsize_any_exhdr(stored),
+            );
+            if let Ok(text) = std::str::from_utf8(bytes) {
+                return Cow::Borrowed(text);
+            }
+        }
+    }
+    Cow::Owned(text_of(datum))
 }
 
 /// Copies a text datum, detoasting it, from the server's encoding; what is no valid UTF-8 then is replaced.

@@ -1,5 +1,7 @@
 //! The triggers, by PostgreSQL's own convention: a pgrx trigger would copy the row for each of them.
 
+use std::borrow::Cow;
+
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -8,10 +10,10 @@ use super::{array, cache, server, wake};
 use crate::errors;
 
 /// A new row of `tms.event_outbox`, as far as the checks need it.
-pub(crate) struct NewEvent {
-    pub(crate) event_type: Option<String>,
+pub(crate) struct NewEvent<'a> {
+    pub(crate) event_type: Option<Cow<'a, str>>,
     pub(crate) payload: Option<pg_sys::Datum>,
-    pub(crate) target: Option<String>,
+    pub(crate) target: Option<Cow<'a, str>>,
     pub(crate) priority: Option<i32>,
     pub(crate) available_at: Option<i64>,
     pub(crate) retry_count: Option<i32>,
@@ -53,22 +55,28 @@ unsafe fn trigger_data(fcinfo: pg_sys::FunctionCallInfo) -> *mut pg_sys::Trigger
 }
 
 /// # Safety
-/// `tuple` must be a row of the relation `data` describes.
-unsafe fn read(data: *mut pg_sys::TriggerData, tuple: pg_sys::HeapTuple) -> NewEvent {
-    // One pass over the row: looking up each column by itself would walk the row from its beginning each time.
-    // SAFETY: by the caller; there is room for as many values as the row descriptor has columns.
+/// `data` must be that of a BEFORE INSERT row trigger, whose slot holds the new row; the result borrows from the row.
+unsafe fn read<'a>(data: *mut pg_sys::TriggerData) -> NewEvent<'a> {
+    // SAFETY: by the caller; after slot_getsomeattrs_int the slot has a value for each column of the row descriptor.
     let (values, nulls) = unsafe {
-        let descriptor = (*(*data).tg_relation).rd_att;
-        let count = usize::try_from((*descriptor).natts).unwrap_or(0);
-        let (mut values, mut nulls) = (vec![pg_sys::Datum::from(0); count], vec![true; count]);
-        pg_sys::heap_deform_tuple(tuple, descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
-        (values, nulls)
+        let slot = (*data).tg_trigslot;
+        let count = (*(*slot).tts_tupleDescriptor).natts;
+        if i32::from((*slot).tts_nvalid) < count {
+            pg_sys::slot_getsomeattrs_int(slot, count);
+        }
+        let count = usize::try_from(count).unwrap_or(0);
+        (
+            std::slice::from_raw_parts((*slot).tts_values, count),
+            std::slice::from_raw_parts((*slot).tts_isnull, count),
+        )
     };
     let datum = |column: usize| (nulls.get(column - 1) == Some(&false)).then(|| values[column - 1]);
+    // SAFETY: both columns are texts of the row, which outlives the trigger's call.
+    let text = |column| datum(column).map(|datum| unsafe { array::text_in_place(datum) });
     NewEvent {
-        event_type: datum(column::EVENT_TYPE).map(array::text_of),
+        event_type: text(column::EVENT_TYPE),
         payload: datum(column::PAYLOAD),
-        target: datum(column::TARGET).map(array::text_of),
+        target: text(column::TARGET),
         priority: datum(column::PRIORITY).map(|value| value.value() as i32),
         available_at: datum(column::AVAILABLE_AT).map(|value| value.value() as i64),
         retry_count: datum(column::RETRY_COUNT).map(|value| value.value() as i32),
@@ -91,7 +99,7 @@ pub extern "C-unwind" fn tms_outbox_before_insert(fcinfo: pg_sys::FunctionCallIn
         if !cache::is_outbox((*(*data).tg_relation).rd_id) {
             pgrx::error!("tms.outbox_before_insert() is a trigger of tms.event_outbox alone");
         }
-        (read(data, (*data).tg_trigtuple), (*data).tg_trigtuple)
+        (read(data), (*data).tg_trigtuple)
     };
     // A row that carries another time of creation than this transaction's was restored or replicated: it was judged when it
     // was new, and its target may not be there yet.

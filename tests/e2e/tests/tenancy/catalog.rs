@@ -93,7 +93,8 @@ const FAULTS: [Fault; 6] = [
     ),
 ];
 
-/// What CREATE EXTENSION made, as `kind name`, with what is in schema tms or called tms_ besides.
+/// What CREATE EXTENSION made, as `kind name`, with what is in schema tms or called tms_ besides. The row types of tables, which
+/// are members of their own since PostgreSQL 17, go with their tables.
 const OBJECTS: &str = "
     SELECT CASE WHEN p.oid IS NOT NULL THEN 'function ' || p.proname
                 WHEN c.oid IS NOT NULL THEN CASE c.relkind WHEN 'r' THEN 'table ' WHEN 'v' THEN 'view '
@@ -106,7 +107,10 @@ const OBJECTS: &str = "
       LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
       LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
       LEFT JOIN pg_namespace n ON d.classid = 'pg_namespace'::regclass AND n.oid = d.objid
+      LEFT JOIN pg_type t ON d.classid = 'pg_type'::regclass AND t.oid = d.objid
+      LEFT JOIN pg_type element ON element.oid = t.typelem
      WHERE d.deptype = 'e'
+       AND COALESCE(t.typrelid, 0) = 0 AND COALESCE(element.typrelid, 0) = 0
     UNION
     SELECT CASE c.relkind WHEN 'r' THEN 'table ' WHEN 'v' THEN 'view ' WHEN 'S' THEN 'sequence '
                           ELSE 'relation of kind ' || c.relkind::text || ' ' END || c.relname
