@@ -69,7 +69,9 @@ pub(crate) fn enqueue_batch(arguments: &Arguments) -> Result<Vec<[u8; 16]>> {
     if array::has_null(payloads) {
         return Err(errors::null_argument(NAME, "an element of payloads"));
     }
-    let ids: Vec<[u8; 16]> = (0..count).map(|_| new_id()).collect();
+    // A microsecond apart, so that they sort as their payloads stand.
+    let first = unix_us();
+    let ids: Vec<[u8; 16]> = (first..).take(count).map(id_at).collect();
     let retries = settings::default_max_retries();
     cache::as_owner(|| {
         spi::connect(|session| {
@@ -81,7 +83,14 @@ pub(crate) fn enqueue_batch(arguments: &Arguments) -> Result<Vec<[u8; 16]>> {
 
 /// A fresh event id.
 pub(crate) fn new_id() -> [u8; 16] {
-    let unix_us = u64::try_from(server::now().saturating_add(PG_EPOCH_US)).unwrap_or(0);
+    id_at(unix_us())
+}
+
+fn unix_us() -> u64 {
+    u64::try_from(server::now().saturating_add(PG_EPOCH_US)).unwrap_or(0)
+}
+
+fn id_at(unix_us: u64) -> [u8; 16] {
     event_id::v7_bytes(unix_us, server::random_bits().to_le_bytes())
 }
 

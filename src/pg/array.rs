@@ -32,9 +32,17 @@ pub(crate) fn text(value: &str) -> pg_sys::Datum {
 
 /// Whether text needs no conversion: UTF-8, or an encoding that promises nothing.
 fn is_server_utf8() -> bool {
-    // SAFETY: reads a variable of this process.
-    let encoding = unsafe { pg_sys::GetDatabaseEncoding() };
-    encoding == UTF8 || encoding == pg_sys::pg_enc::PG_SQL_ASCII as i32
+    thread_local! {
+        // A process keeps its database, and a database its encoding; each row would ask otherwise.
+        static ANSWER: std::cell::OnceCell<bool> = const { std::cell::OnceCell::new() };
+    }
+    ANSWER.with(|answer| {
+        *answer.get_or_init(|| {
+            // SAFETY: reads a variable of this process.
+            let encoding = unsafe { pg_sys::GetDatabaseEncoding() };
+            encoding == UTF8 || encoding == pg_sys::pg_enc::PG_SQL_ASCII as i32
+        })
+    })
 }
 
 /// The text in the server's encoding, if that has all its letters.

@@ -128,15 +128,19 @@ pub(crate) fn as_owner<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// Whether a target of this name exists; `fill` reads the names when they are not known.
-pub(crate) fn has_target(name: &str, fill: impl FnOnce() -> Vec<String>) -> bool {
-    with_targets(fill, |names| {
-        names.binary_search_by(|known| known.as_str().cmp(name)).is_ok()
-    })
+///
+/// News is asked for only when the name is not found: the lock of the INSERT has brought the rest.
+pub(crate) fn has_target(name: &str, fill: fn() -> Vec<String>) -> bool {
+    let is_known = |names: &[String]| names.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
+    if with_targets(fill, is_known) {
+        return true;
+    }
+    accept_invalidations();
+    with_targets(fill, is_known)
 }
 
 /// Runs `look` on the sorted names of all targets.
 pub(crate) fn with_targets<R>(fill: impl FnOnce() -> Vec<String>, look: impl FnOnce(&[String]) -> R) -> R {
-    accept_invalidations();
     let stale = STALE_TARGETS.replace(false);
     if stale || TARGETS.with_borrow(Option::is_none) {
         let mut names = as_owner(fill);

@@ -103,12 +103,14 @@ pub extern "C-unwind" fn tms_outbox_before_insert(fcinfo: pg_sys::FunctionCallIn
     };
     // A row that carries another time of creation than this transaction's was restored or replicated: it was judged when it
     // was new, and its target may not be there yet.
-    let is_new = event.created_at == Some(server::transaction_start()) && !server::is_replica_session();
+    let started = server::transaction_start();
+    let is_new = event.created_at == Some(started) && !server::is_replica_session();
     if is_new && let Err(error) = crate::api::outbox::check(&event) {
         raise(error);
     }
     if let (Some(target), Some(available_at)) = (&event.target, event.available_at) {
-        wake::note_event(target, available_at, event.priority.unwrap_or(0));
+        let is_special = available_at > started || event.priority.unwrap_or(0) != 0;
+        wake::note_event(target, available_at, is_special);
     }
     pg_sys::Datum::from(tuple)
 }

@@ -57,7 +57,7 @@ pub(crate) fn bucket(target: &str) -> usize {
 }
 
 /// An event was inserted.
-pub(crate) fn note_event(target: &str, available_at: i64, priority: i32) {
+pub(crate) fn note_event(target: &str, available_at: i64, is_special: bool) {
     if shmem::shared().is_none() {
         return;
     }
@@ -65,7 +65,7 @@ pub(crate) fn note_event(target: &str, available_at: i64, priority: i32) {
         bucket: bucket(target),
         from: available_at,
     });
-    if priority != 0 || available_at > server::transaction_start() {
+    if is_special {
         note(Note::Special);
     }
 }
