@@ -66,11 +66,21 @@ pub(crate) fn start(kind: &str, function: &str, database: u32) -> Option<Started
 
 /// Takes signals, and connects: to a database by OID, or with 0 to the shared catalogs alone.
 pub(crate) fn attach(database: u32) {
+    ignore_cancels();
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
     if database == 0 {
         BackgroundWorker::connect_worker_to_spi(None, None);
     } else {
         BackgroundWorker::connect_worker_to_spi_by_oid(Some(pg_sys::Oid::from(database)), None);
+    }
+}
+
+/// Between transactions no statement runs that a cancel could be meant for, yet even a line for the log looks for one at its end.
+fn ignore_cancels() {
+    // SAFETY: both are this process's own; a holdoff count above zero lets a cancel pend and does not affect SIGTERM.
+    unsafe {
+        pg_sys::QueryCancelHoldoffCount = 1;
+        pg_sys::QueryCancelPending = 0;
     }
 }
 
@@ -118,10 +128,9 @@ pub(crate) fn wait(descriptor: Option<i32>, timeout: Option<Duration>) {
             pg_sys::PG_WAIT_EXTENSION,
         );
         pg_sys::ResetLatch(pg_sys::MyLatch);
-        // No statement runs here that a cancel could be meant for; PostgreSQL's idle backends ignore it as well.
-        pg_sys::QueryCancelPending = 0;
-        pgrx::check_for_interrupts!();
     }
+    ignore_cancels();
+    pgrx::check_for_interrupts!();
 }
 
 /// What a failed transaction of a worker ended with; never the statement or its values.
@@ -160,6 +169,7 @@ pub(crate) fn transaction<R>(work: impl FnOnce() -> R) -> Result<R, Failed> {
     // then either commit or, with the error state already flushed by pgrx, abort.
     unsafe {
         pg_sys::SetCurrentStatementStartTimestamp();
+        pg_sys::QueryCancelHoldoffCount = 0;
         let outcome = PgTryBuilder::new(AssertUnwindSafe(|| {
             pg_sys::StartTransactionCommand();
             pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
@@ -173,6 +183,7 @@ pub(crate) fn transaction<R>(work: impl FnOnce() -> R) -> Result<R, Failed> {
         if outcome.is_err() {
             pg_sys::AbortCurrentTransaction();
         }
+        ignore_cancels();
         pg_sys::pgstat_report_stat(false);
         outcome
     }
