@@ -29,6 +29,28 @@ pub(crate) fn problem(problem: Problem) -> ErrorReport {
     )
 }
 
+/// A WARNING for something that is accepted and probably not meant.
+pub(crate) fn warn(problem: Problem) {
+    let mut warning = report(PgSqlErrorCode::ERRCODE_WARNING, problem.message);
+    if let Some(detail) = problem.detail {
+        warning = warning.set_detail(detail);
+    }
+    if let Some(hint) = problem.hint {
+        warning = warning.set_hint(hint);
+    }
+    warning.report(pgrx::PgLogLevel::WARNING);
+}
+
+/// 58000: the operating system gave no random bytes.
+pub(crate) fn no_randomness() -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_SYSTEM_ERROR,
+        "the server has no random bytes to make a secret of".to_owned(),
+    )
+    .set_detail("The operating system's generator did not answer.")
+    .set_hint("Call again; see the server's log if it happens again.")
+}
+
 /// 22004: an argument that must have a value has none.
 pub(crate) fn null_argument(function: &str, argument: &str) -> ErrorReport {
     report(
@@ -71,6 +93,16 @@ pub(crate) fn payload_too_large(size: usize, limit: usize) -> ErrorReport {
     .set_hint("Send a reference to the data instead of the data, or raise tms.max_payload_bytes.")
 }
 
+/// 23505: a plain INSERT with an idempotency key that stands for another event. The caller may see that event: it is its own.
+pub(crate) fn key_used(first: &str) -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
+        "this idempotency_key was used before".to_owned(),
+    )
+    .set_detail(format!("It stands for event {first} of the same company and target."))
+    .set_hint("Treat the event as enqueued; tms_enqueue returns that id instead of an error.")
+}
+
 /// 42704: no target of this name; names the nearest one.
 pub(crate) fn unknown_target(name: &str, nearest: Option<&str>) -> ErrorReport {
     let hint = match nearest {
@@ -85,6 +117,16 @@ pub(crate) fn unknown_target(name: &str, nearest: Option<&str>) -> ErrorReport {
     )
     .set_detail("The targets of this database are the rows of tms.targets.")
     .set_hint(hint)
+}
+
+/// 42704: no source of this name in the caller's company. The answer is the same where another company has one.
+pub(crate) fn unknown_source(name: &str) -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+        format!("webhook source {} does not exist", quoted(name)),
+    )
+    .set_detail("A source belongs to the company that set it, or to the platform.")
+    .set_hint("Set it first: SELECT tms_webhook_source_set(name, '{\"secret\": \"whsec_...\"}').")
 }
 
 /// 42704: no role of this name.
@@ -127,14 +169,3 @@ pub(crate) fn foreign_company() -> ErrorReport {
     .set_hint("Leave company_id out, or call as a role of that company.")
 }
 
-/// 0A000: an argument that is part of the contract and comes with a later release.
-pub(crate) fn not_available(what: &str) -> ErrorReport {
-    report(
-        PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-        format!("{what} is not available in tms {}", crate::VERSION),
-    )
-    .set_detail(
-        "It is part of the interface and comes with a later release; it is refused rather than ignored.",
-    )
-    .set_hint("Leave it out.")
-}

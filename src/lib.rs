@@ -50,14 +50,44 @@ pgrx::extension_sql_file!(
     requires = ["targets"]
 );
 pgrx::extension_sql_file!(
-    "../sql/install/05_letters.sql",
-    name = "letters",
+    "../sql/install/05_keys.sql",
+    name = "keys",
     requires = ["outbox"]
 );
 pgrx::extension_sql_file!(
-    "../sql/install/06_status.sql",
+    "../sql/install/06_letters.sql",
+    name = "letters",
+    requires = ["keys"]
+);
+pgrx::extension_sql_file!(
+    "../sql/install/07_status.sql",
     name = "status",
     requires = ["letters"]
+);
+pgrx::extension_sql_file!(
+    "../sql/install/08_subscriptions.sql",
+    name = "subscriptions",
+    requires = ["status"]
+);
+pgrx::extension_sql_file!(
+    "../sql/install/09_webhooks.sql",
+    name = "webhooks",
+    requires = ["subscriptions"]
+);
+pgrx::extension_sql_file!(
+    "../sql/install/10_installation.sql",
+    name = "installation",
+    requires = ["webhooks"]
+);
+pgrx::extension_sql_file!(
+    "../sql/install/11_pull.sql",
+    name = "pull",
+    requires = ["installation"]
+);
+pgrx::extension_sql_file!(
+    "../sql/install/12_events.sql",
+    name = "events",
+    requires = ["pull"]
 );
 pgrx::extension_sql_file!("../sql/install/90_rights.sql", name = "rights", finalize);
 
@@ -71,6 +101,7 @@ pub extern "C-unwind" fn _PG_init() {
     settings::define();
     pg::init();
     if pg::server::is_preloading() {
+        pg::recovery::note_start();
         workers::register_launcher();
     }
 }

@@ -3,6 +3,7 @@
 //! Settings of the workers are read at SIGHUP; `tms.company_id` is each session's own.
 
 use std::ffi::CString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
@@ -52,6 +53,13 @@ static IDLE_CONNECTION_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(30_000)
 static IO_THREADS: GucSetting<i32> = GucSetting::<i32>::new(1);
 static EVENT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * 24 * 60);
 static ATTEMPT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * 24 * 60);
+static IDEMPOTENCY_WINDOW: GucSetting<i32> = GucSetting::<i32>::new(24 * 60);
+static HTTP_PROXY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static NO_PROXY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static TLS_CA_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static TLS_CERTIFICATE_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static TLS_KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static DNS_CACHE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static SCHEDULER_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 
 /// `tms.dispatch`.
@@ -119,11 +127,43 @@ pub(crate) fn event_retention() -> Option<Duration> {
 pub(crate) fn attempt_retention() -> Option<Duration> {
     minutes(ATTEMPT_RETENTION.get())
 }
+/// `tms.idempotency_window`.
+pub(crate) fn idempotency_window() -> Duration {
+    minutes(IDEMPOTENCY_WINDOW.get()).unwrap_or_default()
+}
+/// `tms.http_proxy`; it may hold a password.
+pub(crate) fn http_proxy() -> Option<String> {
+    text(&HTTP_PROXY)
+}
+/// `tms.no_proxy`.
+pub(crate) fn no_proxy() -> Option<String> {
+    text(&NO_PROXY)
+}
+/// `tms.tls_ca_file`.
+pub(crate) fn tls_ca_file() -> Option<PathBuf> {
+    text(&TLS_CA_FILE).map(PathBuf::from)
+}
+/// `tms.tls_certificate_file` and `tms.tls_key_file`, when both are set.
+pub(crate) fn tls_client_files() -> Option<(PathBuf, PathBuf)> {
+    Some((text(&TLS_CERTIFICATE_FILE)?.into(), text(&TLS_KEY_FILE)?.into()))
+}
+/// `tms.dns_cache`.
+pub(crate) fn dns_cache() -> Duration {
+    Duration::from_secs(unsigned(DNS_CACHE.get()) as u64)
+}
 /// `tms.scheduler_interval`.
 pub(crate) fn scheduler_interval() -> Duration {
     millis(SCHEDULER_INTERVAL.get())
 }
 
+/// The empty string counts as none.
+fn text(setting: &GucSetting<Option<CString>>) -> Option<String> {
+    setting
+        .get()?
+        .into_string()
+        .ok()
+        .filter(|value| !value.is_empty())
+}
 fn unsigned(value: i32) -> usize {
     usize::try_from(value).unwrap_or(0)
 }
@@ -142,6 +182,7 @@ pub(crate) fn define() {
     define_sessions();
     define_delivery();
     define_connections();
+    define_ways_out();
     define_retention();
     crate::pg::server::reserve_setting_prefix();
 }
@@ -264,7 +305,62 @@ fn define_connections() {
     );
 }
 
+/// How requests leave this machine. Read when the dispatcher starts; a reload that changes them starts it anew.
+fn define_ways_out() {
+    string(
+        c"tms.http_proxy",
+        c"Proxy that requests go through: http://[user:password@]host:port; empty: none.",
+        c"Read when the dispatcher starts, which a reload that changes it sees to. Shown to superusers alone: it may hold a password.",
+        &HTTP_PROXY,
+        GucFlags::SUPERUSER_ONLY,
+    );
+    string(
+        c"tms.no_proxy",
+        c"Hosts that are reached without the proxy: names, .suffixes, addresses and networks, separated by commas; * for all.",
+        c"As the variable no_proxy of other programs.",
+        &NO_PROXY,
+        GucFlags::default(),
+    );
+    string(
+        c"tms.tls_ca_file",
+        c"PEM file of certificate authorities that are trusted beside the system's.",
+        c"For receivers with a certificate of your own authority.",
+        &TLS_CA_FILE,
+        GucFlags::default(),
+    );
+    string(
+        c"tms.tls_certificate_file",
+        c"PEM file with the certificate that is shown to receivers which ask for one.",
+        c"Together with tms.tls_key_file.",
+        &TLS_CERTIFICATE_FILE,
+        GucFlags::default(),
+    );
+    string(
+        c"tms.tls_key_file",
+        c"PEM file with the key of tms.tls_certificate_file.",
+        c"Readable by the server's user alone.",
+        &TLS_KEY_FILE,
+        GucFlags::default(),
+    );
+    int(
+        c"tms.dns_cache",
+        c"How long a receiver's address is remembered; 0: it is looked up for each connection.",
+        c"Connections are kept, so look-ups are rare; the address is checked when it is dialled, remembered or not.",
+        &DNS_CACHE,
+        (0, 3_600),
+        GucFlags::UNIT_S,
+    );
+}
+
 fn define_retention() {
+    int(
+        c"tms.idempotency_window",
+        c"How long an idempotency key stands for its first event.",
+        c"A day: longer than a producer retries, short enough for keys that are used again by mistake.",
+        &IDEMPOTENCY_WINDOW,
+        (1, 365 * 24 * 60),
+        GucFlags::UNIT_MIN,
+    );
     int(
         c"tms.event_retention",
         c"How long delivered events are kept; -1: for ever.",
@@ -289,6 +385,16 @@ fn define_retention() {
         (1_000, 3_600_000),
         GucFlags::UNIT_MS,
     );
+}
+
+fn string(
+    name: &'static std::ffi::CStr,
+    short: &'static std::ffi::CStr,
+    long: &'static std::ffi::CStr,
+    setting: &'static GucSetting<Option<CString>>,
+    flags: GucFlags,
+) {
+    GucRegistry::define_string_guc(name, short, long, setting, GucContext::Sighup, flags);
 }
 
 fn int(

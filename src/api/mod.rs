@@ -1,6 +1,11 @@
 //! What SQL calls, by family: convert the arguments, call, convert the answer.
 
+pub(crate) mod events;
+pub(crate) mod installation;
 pub(crate) mod outbox;
+pub(crate) mod pull;
 pub(crate) mod status;
+pub(crate) mod subscriptions;
 pub(crate) mod targets;
 pub(crate) mod tenancy;
+pub(crate) mod webhooks;

@@ -202,6 +202,10 @@ fn describe(state: State) -> (&'static str, Option<&'static str>) {
             "failing",
             Some("A worker ended with an error and is tried again after a pause: see the server log."),
         ),
+        State::Restored => (
+            "held",
+            Some("This server began from a backup: call tms_adopt() in this database if it is the one that shall deliver."),
+        ),
         State::Leaving => ("leaving", None),
         State::Absent | State::Unknown => ("starting", None),
     }

@@ -165,25 +165,47 @@ fn role_and_capability(
 /// What is granted: privilege and object, as GRANT wants them. `{f}` stands for the functions' schema.
 type Grant = (&'static str, &'static str);
 
-const READ_STATUS: [Grant; 7] = [
+const READ_STATUS: &[Grant] = &[
     ("SELECT", "TABLE tms.event_outbox"),
     ("SELECT", "TABLE tms.dead_letter_queue"),
     ("SELECT", "TABLE tms.delivery_attempts"),
     ("SELECT", "TABLE tms.targets"),
     ("SELECT", "TABLE tms.outbox_status"),
     ("SELECT", "TABLE tms.target_status"),
+    ("SELECT", "TABLE tms.subscriptions"),
+    ("SELECT", "TABLE tms.webhook_sources"),
     ("EXECUTE", "FUNCTION {f}.tms_worker_status()"),
+    ("EXECUTE", "FUNCTION {f}.tms_event_explain(uuid)"),
 ];
 
-const PRODUCE: [Grant; 6] = [
+/// What an auditor's pg_dump reads beside: every other table and sequence that is dumped, but for tms.target_secrets. Where a
+/// table has no policy, all it reads is that there are no rows.
+const READ_DUMP: &[Grant] = &[
+    ("SELECT", "TABLE tms.role_bindings"),
+    ("SELECT", "TABLE tms.role_capabilities"),
+    ("SELECT", "TABLE tms.target_overrides"),
+    ("SELECT", "TABLE tms.idempotency_keys"),
+    ("SELECT", "TABLE tms.webhook_source_secrets"),
+    ("SELECT", "TABLE tms.webhook_receipts"),
+    ("SELECT", "SEQUENCE tms.event_outbox_seq"),
+    ("SELECT", "SEQUENCE tms.event_outbox_order_seq"),
+    ("SELECT", "SEQUENCE tms.delivery_attempts_id"),
+];
+
+const PRODUCE: &[Grant] = &[
     (
         "EXECUTE",
         "FUNCTION {f}.tms_enqueue(text, jsonb, text, uuid, text, text, timestamptz, integer, integer, jsonb)",
     ),
     (
         "EXECUTE",
-        "FUNCTION {f}.tms_enqueue_batch(text, jsonb[], text, uuid)",
+        "FUNCTION {f}.tms_enqueue_batch(text, jsonb[], text, uuid, text[])",
     ),
+    (
+        "EXECUTE",
+        "FUNCTION {f}.tms_publish(text, jsonb, uuid, text, text, timestamptz, integer, integer, jsonb)",
+    ),
+    ("EXECUTE", "FUNCTION {f}.tms_event_explain(uuid)"),
     ("SELECT", "TABLE tms.event_outbox"),
     // Plain INSERT: everything an application may say of an event, and nothing the dispatcher writes. The id is not among them:
     // choosing it would tell, by a conflict, which ids other companies have.
@@ -196,13 +218,38 @@ const PRODUCE: [Grant; 6] = [
     ("USAGE", "SEQUENCE tms.event_outbox_seq"),
 ];
 
+/// What an operator may change of its company's, beside what it may read.
+const OPERATE: &[Grant] = &[
+    ("EXECUTE", "FUNCTION {f}.tms_event_cancel(uuid, text)"),
+    ("EXECUTE", "FUNCTION {f}.tms_subscribe(text, text, uuid)"),
+    ("EXECUTE", "FUNCTION {f}.tms_unsubscribe(text, text, uuid)"),
+    (
+        "EXECUTE",
+        "FUNCTION {f}.tms_webhook_source_set(text, jsonb, uuid)",
+    ),
+];
+
+const CONSUME: &[Grant] = &[
+    (
+        "EXECUTE",
+        "FUNCTION {f}.tms_outbox_claim(text, integer, interval)",
+    ),
+    ("EXECUTE", "FUNCTION {f}.tms_outbox_ack(uuid[])"),
+    ("EXECUTE", "FUNCTION {f}.tms_outbox_nack(uuid, text, text)"),
+    (
+        "EXECUTE",
+        "FUNCTION {f}.tms_webhook_verify(text, jsonb, text, uuid)",
+    ),
+];
+
 fn grants_of(capability: Capability) -> Vec<Grant> {
     match capability {
         Capability::Producer => PRODUCE.to_vec(),
-        // Operators and auditors see their company's state; what operators may change comes with the dead-letter functions.
-        Capability::Operator | Capability::Auditor => READ_STATUS.to_vec(),
-        // These come with pull targets and agent tasks: holding them gives nothing yet.
-        Capability::Consumer | Capability::Agent | Capability::Approver => Vec::new(),
+        Capability::Auditor => [READ_STATUS, READ_DUMP].concat(),
+        Capability::Operator => [READ_STATUS, OPERATE].concat(),
+        Capability::Consumer => CONSUME.to_vec(),
+        // These come with agent tasks: holding them gives nothing yet.
+        Capability::Agent | Capability::Approver => Vec::new(),
     }
 }
 

@@ -179,6 +179,7 @@ fn nullable<T>(
 const UUID: (pg_sys::Oid, i32, bool, u8) = (pg_sys::UUIDOID, 16, false, b'c');
 const TID: (pg_sys::Oid, i32, bool, u8) = (pg_sys::TIDOID, 6, false, b's');
 const INT4: (pg_sys::Oid, i32, bool, u8) = (pg_sys::INT4OID, 4, true, b'i');
+const INT8: (pg_sys::Oid, i32, bool, u8) = (pg_sys::INT8OID, 8, true, b'd');
 const TIMESTAMPTZ: (pg_sys::Oid, i32, bool, u8) = (pg_sys::TIMESTAMPTZOID, 8, true, b'd');
 const FLOAT8: (pg_sys::Oid, i32, bool, u8) = (pg_sys::FLOAT8OID, 8, true, b'd');
 const BOOL: (pg_sys::Oid, i32, bool, u8) = (pg_sys::BOOLOID, 1, true, b'c');
@@ -209,6 +210,13 @@ pub(crate) fn int4s(values: &[i32]) -> pg_sys::Datum {
         values.iter().map(|value| pg_sys::Datum::from(*value)).collect(),
         None,
         INT4,
+    )
+}
+pub(crate) fn int8s(values: &[i64]) -> pg_sys::Datum {
+    build(
+        values.iter().map(|value| pg_sys::Datum::from(*value)).collect(),
+        None,
+        INT8,
     )
 }
 pub(crate) fn timestamps(values: &[i64]) -> pg_sys::Datum {
@@ -264,5 +272,29 @@ pub(crate) fn has_null(array: pg_sys::Datum) -> bool {
     unsafe {
         let array = pg_sys::pg_detoast_datum(array.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
         pg_sys::array_contains_nulls(array)
+    }
+}
+
+/// The elements of a `text[]`.
+pub(crate) fn texts_of(array: pg_sys::Datum) -> Vec<Option<String>> {
+    let (mut values, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
+    // SAFETY: the datum is a text[]; deconstruct_array gives as many values and null flags as it says, in memory of the current
+    // context.
+    unsafe {
+        let array = pg_sys::pg_detoast_datum(array.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
+        let (element, length, by_value, alignment) = TEXT;
+        pg_sys::deconstruct_array(
+            array,
+            element,
+            length,
+            by_value,
+            alignment as std::ffi::c_char,
+            &raw mut values,
+            &raw mut nulls,
+            &raw mut count,
+        );
+        (0..usize::try_from(count).unwrap_or(0))
+            .map(|index| (!*nulls.add(index)).then(|| text_of(*values.add(index))))
+            .collect()
     }
 }

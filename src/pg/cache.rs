@@ -17,6 +17,7 @@ struct Tables {
     targets: pg_sys::Oid,
     bindings: pg_sys::Oid,
     outbox: pg_sys::Oid,
+    order_numbers: pg_sys::Oid,
 }
 
 /// What a role is bound to.
@@ -96,6 +97,7 @@ fn look_up() -> Option<Tables> {
             targets: oid(c"targets"),
             bindings: oid(c"role_bindings"),
             outbox,
+            order_numbers: oid(c"event_outbox_order_seq"),
         })
     }
 }
@@ -103,6 +105,16 @@ fn look_up() -> Option<Tables> {
 /// Whether a relation is the outbox: the trigger reads its columns by number.
 pub(crate) fn is_outbox(relation: pg_sys::Oid) -> bool {
     tables().is_some_and(|tables| tables.outbox == relation)
+}
+
+/// The next number for an event with an ordering key.
+pub(crate) fn next_order_number() -> i64 {
+    let sequence = tables().map_or(pg_sys::InvalidOid, |tables| tables.order_numbers);
+    // SAFETY: nextval_oid takes one regclass and returns a bigint; it raises for anything that is no sequence.
+    let number = as_owner(|| unsafe {
+        pgrx::direct_function_call::<i64>(pg_sys::nextval_oid, &[Some(pg_sys::Datum::from(sequence))])
+    });
+    number.unwrap_or(0)
 }
 
 /// Runs `work` with the rights of the extension's owner, whom row-level security does not bind.

@@ -55,6 +55,17 @@ impl Arguments {
         self.datum(index).map(|datum| datum.value() as i32)
     }
 
+    /// An interval argument in microseconds, a month counted as 30 days.
+    pub(crate) fn interval_us(&self, index: usize) -> Option<i64> {
+        const DAY: i64 = 24 * 3600 * 1_000_000;
+        // SAFETY: an interval datum points to an Interval.
+        let interval = self
+            .datum(index)
+            .map(|datum| unsafe { *datum.cast_mut_ptr::<pg_sys::Interval>() })?;
+        let days = i64::from(interval.month) * 30 + i64::from(interval.day);
+        Some(days.saturating_mul(DAY).saturating_add(interval.time))
+    }
+
     /// A timestamptz argument.
     pub(crate) fn timestamp(&self, index: usize) -> Option<i64> {
         self.datum(index).map(|datum| datum.value() as i64)
@@ -94,6 +105,42 @@ pub extern "C-unwind" fn tms_enqueue_batch(fcinfo: pg_sys::FunctionCallInfo) -> 
     }
 }
 
+declare_v1!(pg_finfo_tms_publish);
+/// `tms_publish`: see [`crate::api::subscriptions::publish`].
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_publish(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    match crate::api::subscriptions::publish(&Arguments(fcinfo)) {
+        Ok(ids) if ids.is_empty() => empty_uuid_array(),
+        Ok(ids) => super::array::uuids(&ids),
+        Err(error) => raise(error),
+    }
+}
+
+declare_v1!(pg_finfo_tms_webhook_source_set);
+/// `tms_webhook_source_set`: see [`crate::api::webhooks::set`]. Takes secrets, as [`tms_target_set`] does.
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_webhook_source_set(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    super::hooks::handle_secrets(true);
+    match crate::api::webhooks::set(&Arguments(fcinfo)) {
+        Ok(()) => super::hooks::handle_secrets(false),
+        Err(error) => raise(error),
+    }
+    pg_sys::Datum::from(0)
+}
+
+declare_v1!(pg_finfo_tms_webhook_verify);
+/// `tms_webhook_verify`: see [`crate::api::webhooks::verify`].
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_webhook_verify(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    match crate::api::webhooks::verify(&Arguments(fcinfo)) {
+        Ok(answer) => answer,
+        Err(error) => raise(error),
+    }
+}
+
 declare_v1!(pg_finfo_tms_target_set);
 /// `tms_target_set`: see [`crate::api::targets::set`]. Its arguments are secrets: a failure keeps them out of the log.
 #[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
@@ -107,9 +154,39 @@ pub extern "C-unwind" fn tms_target_set(fcinfo: pg_sys::FunctionCallInfo) -> pg_
     pg_sys::Datum::from(0)
 }
 
+declare_v1!(pg_finfo_tms_target_rotate_secret);
+/// `tms_target_rotate_secret`: see [`crate::api::targets::rotate_secret`].
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_target_rotate_secret(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    match crate::api::targets::rotate_secret(&Arguments(fcinfo)) {
+        Ok(secret) => super::array::text(&secret),
+        Err(error) => raise(error),
+    }
+}
+
+declare_v1!(pg_finfo_tms_outbox_claim);
+/// `tms_outbox_claim`: see [`crate::api::pull::claim`]. Rows go to the caller as they were returned, payloads unread.
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_outbox_claim(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: the call info is the one PostgreSQL passed.
+    let answer = unsafe { super::set::AnswerSet::begin(fcinfo) };
+    if let Err(error) = crate::api::pull::claim(&Arguments(fcinfo), &answer) {
+        raise(error);
+    }
+    pg_sys::Datum::from(0)
+}
+
 fn empty_uuid_array() -> pg_sys::Datum {
     // SAFETY: makes an array of no elements in the current context.
     unsafe { pg_sys::Datum::from(pg_sys::construct_empty_array(pg_sys::UUIDOID)) }
+}
+
+/// Copies a jsonb out of a statement's rows into the memory of whoever called us, where it outlives the session.
+pub(crate) fn carry_out(_session: &super::spi::Session, value: pg_sys::Datum) -> pg_sys::Datum {
+    // SAFETY: connected to SPI, as the session proves; the value is a varlena of rows that are still there.
+    unsafe { pg_sys::SPI_datumTransfer(value, false, -1) }
 }
 
 /// Raises an error; pgrx turns the panic into PostgreSQL's own.

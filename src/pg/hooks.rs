@@ -41,7 +41,7 @@ const LEAVE_MARGIN: Duration = Duration::from_secs(2);
 static PREVIOUS_LOG: Hook<unsafe extern "C-unwind" fn(*mut pg_sys::ErrorData)> = Hook::new();
 
 /// Functions that are handed secrets: a statement that names one does not go to the server log when it fails.
-const TAKE_SECRETS: [&[u8]; 1] = [b"tms_target_set"];
+const TAKE_SECRETS: [&[u8]; 2] = [b"tms_target_set", b"tms_webhook_source_set"];
 
 thread_local! {
     // Set while such a function runs, also when the statement that failed does not name it (EXECUTE, a wrapper function).

@@ -37,3 +37,13 @@ pub(crate) fn value(datum: pg_sys::Datum) -> Option<serde_json::Value> {
     write_text(datum, &mut text);
     serde_json::from_slice(&text).ok()
 }
+
+/// A jsonb of a text of ours.
+pub(crate) fn of_text(text: &str) -> pg_sys::Datum {
+    let text = std::ffi::CString::new(text).unwrap_or_default();
+    // SAFETY: jsonb_in takes one NUL-terminated string and answers a jsonb in the current memory context, or raises.
+    unsafe {
+        pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(pg_sys::Datum::from(text.as_ptr()))])
+            .unwrap_or(pg_sys::Datum::from(0))
+    }
+}

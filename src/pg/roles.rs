@@ -29,3 +29,22 @@ pub(crate) fn oid_of(name: &str) -> Option<u32> {
     let oid = unsafe { pg_sys::get_role_oid(name.as_ptr(), true) };
     (oid != pg_sys::InvalidOid).then(|| oid.to_u32())
 }
+
+/// Runs `work` with the rights of a role, in a context where it can change neither role nor session. An error restores the rights
+/// with the transaction's abort.
+pub(crate) fn restricted_to<R>(role: u32, work: impl FnOnce() -> R) -> R {
+    let (mut user, mut context) = (pg_sys::InvalidOid, 0);
+    // SAFETY: saves and restores the current user around a closure that runs statements of ours only.
+    unsafe {
+        pg_sys::GetUserIdAndSecContext(&raw mut user, &raw mut context);
+        pg_sys::SetUserIdAndSecContext(
+            pg_sys::Oid::from(role),
+            context
+                | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32
+                | pg_sys::SECURITY_RESTRICTED_OPERATION as i32,
+        );
+        let result = work();
+        pg_sys::SetUserIdAndSecContext(user, context);
+        result
+    }
+}

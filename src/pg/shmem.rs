@@ -10,6 +10,8 @@ use std::sync::atomic::{
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use super::lanes::Lanes;
+
 /// Databases with the extension that one server can serve.
 pub(crate) const DATABASES: usize = 64;
 /// Targets are noted by a hash of their name; two targets in one bucket only cost a look too many.
@@ -83,6 +85,8 @@ pub(crate) enum State {
     Failing = 7,
     /// Somebody drops, renames, moves or copies the database, or changes the extension.
     Leaving = 8,
+    /// The server began as a copy of another one, and nobody has adopted the database here: no workers.
+    Restored = 9,
 }
 
 impl State {
@@ -98,6 +102,7 @@ impl State {
             State::NoSlot,
             State::Failing,
             State::Leaving,
+            State::Restored,
         ]
         .into_iter()
         .find(|state| *state as u8 == number)
@@ -127,17 +132,19 @@ pub(crate) struct Slot {
     pub(crate) leave_for: AtomicI32,
     pub(crate) dispatcher: Process,
     pub(crate) scheduler: Process,
-    /// Earliest available_at among what was committed for a bucket's targets since the dispatcher looked.
+    /// Which lanes got something since the dispatcher looked.
+    pub(crate) lanes: Lanes,
+    /// For lanes that found no place in `lanes`: the earliest available_at of a bucket's targets.
     pub(crate) due_from: [AtomicI64; BUCKETS],
     /// Whether a bucket has a target that is served. Commits for the others wake nobody: when such a target is resumed or
     /// created, its queue is looked through anyway.
     pub(crate) served: [AtomicBool; BUCKETS],
-    /// Something in `due_from` is not [`NEVER`].
+    /// Something is in `lanes` or in `due_from`.
     pub(crate) due_noted: AtomicBool,
+    /// Something in `due_from` is not [`NEVER`]: lanes must be looked for in the table.
+    pub(crate) lanes_missed: AtomicBool,
     /// The queue was changed by hand or by COMMIT PREPARED: look at all of it.
     pub(crate) rescan: AtomicBool,
-    /// An event with a priority other than 0, or one scheduled for later, was committed.
-    pub(crate) special: AtomicBool,
     /// A target changed.
     pub(crate) targets_changed: AtomicBool,
     pub(crate) counters: Counters,
@@ -182,6 +189,8 @@ impl Slot {
         for bucket in &self.due_from {
             bucket.store(NEVER, Ordering::SeqCst);
         }
+        self.lanes.take(|_| {});
+        self.lanes_missed.store(false, Ordering::SeqCst);
         self.due_noted.store(false, Ordering::SeqCst);
         self.rescan.store(false, Ordering::SeqCst);
         self.leave_for.store(0, Ordering::SeqCst);

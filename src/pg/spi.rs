@@ -9,6 +9,7 @@ use std::ffi::CStr;
 use pgrx::pg_sys;
 
 use super::array;
+use super::set::AnswerSet;
 
 /// A statement that is prepared at its first use and kept.
 pub(crate) struct Statement {
@@ -66,6 +67,7 @@ pub(crate) enum Arg<'a> {
     UuidArray(&'a [[u8; 16]]),
     TidArray(&'a [Tid]),
     Int4Array(&'a [i32]),
+    Int8Array(&'a [i64]),
     TimestampArray(&'a [i64]),
     Float8Array(&'a [f64]),
     TextArray(&'a [Option<String>]),
@@ -89,6 +91,7 @@ impl Arg<'_> {
             Arg::UuidArray(values) => array::uuids(values),
             Arg::TidArray(values) => array::tids(values),
             Arg::Int4Array(values) => array::int4s(values),
+            Arg::Int8Array(values) => array::int8s(values),
             Arg::TimestampArray(values) => array::timestamps(values),
             Arg::Float8Array(values) => array::float8s(values),
             Arg::BoolArray(values) => array::bools(values),
@@ -219,6 +222,16 @@ impl Rows {
         (0..returned).map(move |index| Row { rows: self, index })
     }
 
+    /// Adds each returned row to a function's answer; the statement returns the columns that the function declares.
+    pub(crate) fn append_to(&self, answer: &AnswerSet) {
+        let returned = if self.table.is_null() { 0 } else { self.count() };
+        for index in 0..returned {
+            // SAFETY: index is below the number of returned rows; the columns are the caller's promise, which a test of each
+            // such function keeps.
+            unsafe { answer.put(*(*self.table).vals.add(index)) }
+        }
+    }
+
     /// The first row, if there is one.
     pub(crate) fn first(&self) -> Option<Row<'_>> {
         self.iter().next()
@@ -268,12 +281,6 @@ impl Row<'_> {
     /// A boolean.
     pub(crate) fn bool(&self, column: i32) -> Option<bool> {
         self.datum(column).map(|datum| datum.value() as u8 != 0)
-    }
-
-    /// A double precision.
-    pub(crate) fn float8(&self, column: i32) -> Option<f64> {
-        self.datum(column)
-            .map(|datum| f64::from_bits(datum.value() as u64))
     }
 
     /// A text.

@@ -6,7 +6,8 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use super::call::{declare_v1, raise};
-use super::{array, cache, server, wake};
+use super::lanes::Noted;
+use super::{array, cache, locks, server, wake};
 use crate::errors;
 
 /// A new row of `tms.event_outbox`, as far as the checks need it.
@@ -19,16 +20,21 @@ pub(crate) struct NewEvent<'a> {
     pub(crate) retry_count: Option<i32>,
     pub(crate) max_retries: Option<i32>,
     pub(crate) created_at: Option<i64>,
-    pub(crate) has_idempotency_key: bool,
-    pub(crate) has_ordering_key: bool,
+    pub(crate) id: Option<[u8; 16]>,
+    pub(crate) company: Option<[u8; 16]>,
+    pub(crate) idempotency_key: Option<Cow<'a, str>>,
+    pub(crate) ordering_key: Option<Cow<'a, str>>,
     pub(crate) headers: Option<pg_sys::Datum>,
 }
 
 /// Columns of `tms.event_outbox` by their number in the install script; a test holds the two equal.
 mod column {
+    pub(super) const ID: usize = 1;
+    pub(super) const SEQ: usize = 2;
     pub(super) const EVENT_TYPE: usize = 3;
     pub(super) const PAYLOAD: usize = 4;
     pub(super) const TARGET: usize = 5;
+    pub(super) const COMPANY: usize = 6;
     pub(super) const PRIORITY: usize = 7;
     pub(super) const AVAILABLE_AT: usize = 8;
     pub(super) const RETRY_COUNT: usize = 9;
@@ -37,6 +43,7 @@ mod column {
     pub(super) const IDEMPOTENCY_KEY: usize = 14;
     pub(super) const ORDERING_KEY: usize = 15;
     pub(super) const HEADERS: usize = 16;
+    pub(super) const ORDERING_HASH: usize = 17;
 }
 
 /// The trigger's own data.
@@ -55,11 +62,10 @@ unsafe fn trigger_data(fcinfo: pg_sys::FunctionCallInfo) -> *mut pg_sys::Trigger
 }
 
 /// # Safety
-/// `data` must be that of a BEFORE INSERT row trigger, whose slot holds the new row; the result borrows from the row.
-unsafe fn read<'a>(data: *mut pg_sys::TriggerData) -> NewEvent<'a> {
+/// `slot` must hold a row of tms.event_outbox; the result borrows from it.
+unsafe fn read<'a>(slot: *mut pg_sys::TupleTableSlot) -> NewEvent<'a> {
     // SAFETY: by the caller; after slot_getsomeattrs_int the slot has a value for each column of the row descriptor.
     let (values, nulls) = unsafe {
-        let slot = (*data).tg_trigslot;
         let count = (*(*slot).tts_tupleDescriptor).natts;
         if i32::from((*slot).tts_nvalid) < count {
             pg_sys::slot_getsomeattrs_int(slot, count);
@@ -73,6 +79,8 @@ unsafe fn read<'a>(data: *mut pg_sys::TriggerData) -> NewEvent<'a> {
     let datum = |column: usize| (nulls.get(column - 1) == Some(&false)).then(|| values[column - 1]);
     // SAFETY: both columns are texts of the row, which outlives the trigger's call.
     let text = |column| datum(column).map(|datum| unsafe { array::text_in_place(datum) });
+    // SAFETY: both columns are uuids of the row.
+    let uuid = |column| datum(column).map(|datum| unsafe { *datum.cast_mut_ptr::<[u8; 16]>() });
     NewEvent {
         event_type: text(column::EVENT_TYPE),
         payload: datum(column::PAYLOAD),
@@ -82,37 +90,106 @@ unsafe fn read<'a>(data: *mut pg_sys::TriggerData) -> NewEvent<'a> {
         retry_count: datum(column::RETRY_COUNT).map(|value| value.value() as i32),
         max_retries: datum(column::MAX_RETRIES).map(|value| value.value() as i32),
         created_at: datum(column::CREATED_AT).map(|value| value.value() as i64),
-        has_idempotency_key: datum(column::IDEMPOTENCY_KEY).is_some(),
-        has_ordering_key: datum(column::ORDERING_KEY).is_some(),
+        id: uuid(column::ID),
+        company: uuid(column::COMPANY),
+        idempotency_key: text(column::IDEMPOTENCY_KEY),
+        ordering_key: text(column::ORDERING_KEY),
         headers: datum(column::HEADERS),
     }
 }
 
+/// The row with a number and a hash of its ordering key instead of what it had.
+///
+/// # Safety
+/// `tuple` must be a row of the relation.
+unsafe fn with_order(
+    relation: pg_sys::Relation,
+    tuple: pg_sys::HeapTuple,
+    seq: Option<i64>,
+    hash: Option<i64>,
+) -> pg_sys::HeapTuple {
+    let count = if seq.is_some() { 2 } else { 1 };
+    let mut columns = [column::ORDERING_HASH as i32, column::SEQ as i32];
+    let mut values = [
+        pg_sys::Datum::from(hash.unwrap_or(0)),
+        pg_sys::Datum::from(seq.unwrap_or(0)),
+    ];
+    let mut nulls = [hash.is_none(), seq.is_none()];
+    // SAFETY: by the caller; the arrays have at least `count` entries, and the result is a fresh copy.
+    unsafe {
+        pg_sys::heap_modify_tuple_by_cols(
+            tuple,
+            (*relation).rd_att,
+            count,
+            columns.as_mut_ptr(),
+            values.as_mut_ptr(),
+            nulls.as_mut_ptr(),
+        )
+    }
+}
+
 declare_v1!(pg_finfo_tms_outbox_before_insert);
-/// Checks a new event and notes it for the dispatcher; hands the row on as it is.
+/// Checks a new event, gives it its place in its ordering key, and notes it for the dispatcher.
 #[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
 #[pg_guard]
 pub extern "C-unwind" fn tms_outbox_before_insert(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: PostgreSQL calls this as a BEFORE INSERT row trigger of tms.event_outbox, so tg_trigtuple is the new row.
-    let (event, tuple) = unsafe {
+    let (event, relation, mut tuple) = unsafe {
         let data = trigger_data(fcinfo);
         if !cache::is_outbox((*(*data).tg_relation).rd_id) {
             pgrx::error!("tms.outbox_before_insert() is a trigger of tms.event_outbox alone");
         }
-        (read(data), (*data).tg_trigtuple)
+        (
+            read((*data).tg_trigslot),
+            (*data).tg_relation,
+            (*data).tg_trigtuple,
+        )
     };
     // A row that carries another time of creation than this transaction's was restored or replicated: it was judged when it
-    // was new, and its target may not be there yet.
+    // was new, and its target may not be there yet. It keeps its number, too.
     let started = server::transaction_start();
-    let is_new = event.created_at == Some(started) && !server::is_replica_session();
-    if is_new && let Err(error) = crate::api::outbox::check(&event) {
+    let is_new = event.created_at == Some(started);
+    if is_new && !server::is_replica_session() && let Err(error) = crate::api::outbox::check(&event) {
         raise(error);
     }
     if let (Some(target), Some(available_at)) = (&event.target, event.available_at) {
-        let is_special = available_at > started || event.priority.unwrap_or(0) != 0;
-        wake::note_event(target, available_at, is_special);
+        let target = wake::hash(target);
+        if let Some(key) = &event.ordering_key {
+            let hash = tms_domain::keys::ordering_hash(event.company.as_ref(), key);
+            let seq = is_new.then(|| {
+                locks::ordering_key(target, hash);
+                cache::next_order_number()
+            });
+            // SAFETY: both are the trigger's own.
+            tuple = unsafe { with_order(relation, tuple, seq, Some(hash)) };
+        }
+        wake::note_event(Noted {
+            target,
+            company: event.company,
+            from: available_at,
+            is_special: available_at > started || event.priority.unwrap_or(0) != 0,
+        });
     }
     pg_sys::Datum::from(tuple)
+}
+
+declare_v1!(pg_finfo_tms_outbox_before_key_change);
+/// Keeps the hash what company and ordering key say.
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_outbox_before_key_change(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: PostgreSQL calls this as a BEFORE UPDATE row trigger of tms.event_outbox, so tg_newtuple is the row as it is to be.
+    unsafe {
+        let data = trigger_data(fcinfo);
+        if !cache::is_outbox((*(*data).tg_relation).rd_id) || (*data).tg_newtuple.is_null() {
+            pgrx::error!("tms.outbox_before_key_change() is an update trigger of tms.event_outbox alone");
+        }
+        let event = read((*data).tg_newslot);
+        let hash = event
+            .ordering_key
+            .map(|key| tms_domain::keys::ordering_hash(event.company.as_ref(), &key));
+        pg_sys::Datum::from(with_order((*data).tg_relation, (*data).tg_newtuple, None, hash))
+    }
 }
 
 declare_v1!(pg_finfo_tms_outbox_after_update);

@@ -9,16 +9,15 @@ use std::sync::atomic::Ordering;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use super::server;
-use super::shmem::{self, BUCKETS};
+use super::lanes::Noted;
+use super::shmem::{self, BUCKETS, Slot};
+use super::{locks, server};
 
 /// Something a transaction did that others must hear of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Note {
-    /// Events for a bucket's targets, the earliest due at this time.
-    Due { bucket: usize, from: i64 },
-    /// An event with a priority other than 0, or scheduled for later: a look from the earliest due one on misses it.
-    Special,
+    /// Events for a lane, the earliest due at this time.
+    Due(Noted),
     /// The queue was changed by hand.
     Rescan,
     /// A target changed.
@@ -32,6 +31,7 @@ thread_local! {
     static NOTES: RefCell<Vec<(i32, Note)>> = const { RefCell::new(Vec::new()) };
     static LEAVING: Cell<u32> = const { Cell::new(0) };
     static IS_WORKER: Cell<bool> = const { Cell::new(false) };
+    static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Registers the callbacks of this process.
@@ -48,31 +48,37 @@ pub(crate) fn ignore_own_changes() {
     IS_WORKER.set(true);
 }
 
-/// The bucket of a target: FNV-1a of its name.
-pub(crate) fn bucket(target: &str) -> usize {
-    let hash = target.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+/// Runs changes of rows that no dispatcher delivers: it need not look through its queues for them.
+pub(crate) fn without_rescan<R>(work: impl FnOnce() -> R) -> R {
+    // An error in between leaves it set: the transaction's end resets it.
+    let before = QUIET.replace(true);
+    let result = work();
+    QUIET.set(before);
+    result
+}
+
+/// The number a target's name is known by in shared memory and in locks: FNV-1a.
+pub(crate) fn hash(target: &str) -> u64 {
+    target.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    })
+}
+
+/// The bucket of a target.
+pub(crate) fn bucket(hash: u64) -> usize {
     usize::try_from(hash % BUCKETS as u64).unwrap_or(0)
 }
 
 /// An event was inserted.
-pub(crate) fn note_event(target: &str, available_at: i64, is_special: bool) {
-    if shmem::shared().is_none() {
-        return;
-    }
-    note(Note::Due {
-        bucket: bucket(target),
-        from: available_at,
-    });
-    if is_special {
-        note(Note::Special);
+pub(crate) fn note_event(event: Noted) {
+    if shmem::shared().is_some() {
+        note(Note::Due(event));
     }
 }
 
 /// The queue was changed by hand, or a prepared transaction was committed.
 pub(crate) fn note_rescan() {
-    if !IS_WORKER.get() {
+    if !IS_WORKER.get() && !QUIET.get() {
         note(Note::Rescan);
     }
 }
@@ -99,14 +105,11 @@ fn note(new: Note) {
         for (of, known) in notes.iter_mut().rev().take(8).filter(|(of, _)| *of == level) {
             debug_assert_eq!(*of, level);
             match (known, new) {
-                (
-                    Note::Due { bucket, from },
-                    Note::Due {
-                        bucket: other,
-                        from: time,
-                    },
-                ) if *bucket == other => {
-                    *from = time.min(*from);
+                (Note::Due(known), Note::Due(new))
+                    if known.target == new.target && known.company == new.company =>
+                {
+                    known.from = known.from.min(new.from);
+                    known.is_special |= new.is_special;
                     return;
                 }
                 (known, new) if *known == new => return,
@@ -122,17 +125,24 @@ unsafe extern "C-unwind" fn on_transaction(event: pg_sys::XactEvent::Type, _arg:
     use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
     match event {
         XACT_EVENT_COMMIT => {
+            end_of_transaction();
             publish();
             return_workers();
         }
         // A prepared transaction's notes are dropped: COMMIT PREPARED, in whatever session, has the queue looked through.
         XACT_EVENT_ABORT | XACT_EVENT_PREPARE => {
             super::hooks::handle_secrets(false);
+            end_of_transaction();
             NOTES.with_borrow_mut(Vec::clear);
             return_workers();
         }
         _ => {}
     }
+}
+
+fn end_of_transaction() {
+    QUIET.set(false);
+    locks::forget();
 }
 
 #[pg_guard]
@@ -148,6 +158,7 @@ unsafe extern "C-unwind" fn on_subtransaction(
     NOTES.with_borrow_mut(|notes| match event {
         SUBXACT_EVENT_ABORT_SUB => {
             super::hooks::handle_secrets(false);
+            QUIET.set(false);
             notes.retain(|(of, _)| *of < level);
         }
         SUBXACT_EVENT_COMMIT_SUB => {
@@ -174,13 +185,7 @@ fn publish() {
     let mut news = false;
     for (_, note) in &notes {
         match (note, slot) {
-            (Note::Due { bucket, .. }, Some(slot)) if !slot.served[*bucket].load(Ordering::SeqCst) => {}
-            (Note::Due { bucket, from }, Some(slot)) => {
-                slot.due_from[*bucket].fetch_min(*from, Ordering::SeqCst);
-                // If it was true the dispatcher has been woken, and has not looked yet: it will find this too.
-                news |= !slot.due_noted.swap(true, Ordering::SeqCst);
-            }
-            (Note::Special, Some(slot)) => news |= !slot.special.swap(true, Ordering::SeqCst),
+            (Note::Due(lane), Some(slot)) => news |= publish_lane(slot, lane),
             (Note::Rescan, Some(slot)) => news |= !slot.rescan.swap(true, Ordering::SeqCst),
             (Note::Targets, Some(slot)) => news |= !slot.targets_changed.swap(true, Ordering::SeqCst),
             (Note::Extension, _) => shared.ask_for_probe(server::database()),
@@ -194,6 +199,20 @@ fn publish() {
         notes.clear();
         NOTES.set(notes);
     }
+}
+
+/// Tells of a lane; true when the dispatcher is to be woken.
+fn publish_lane(slot: &Slot, lane: &Noted) -> bool {
+    let bucket = bucket(lane.target);
+    if !slot.served[bucket].load(Ordering::SeqCst) {
+        return false;
+    }
+    if !slot.lanes.note(lane) {
+        slot.due_from[bucket].fetch_min(lane.from, Ordering::SeqCst);
+        slot.lanes_missed.store(true, Ordering::SeqCst);
+    }
+    // If it was true the dispatcher has been woken, and has not looked yet: it will find this too.
+    !slot.due_noted.swap(true, Ordering::SeqCst)
 }
 
 fn return_workers() {

@@ -4,15 +4,15 @@
 //! session ([`pin_plans`]): on a table that was never analyzed the planner would choose a sort.
 
 use pgrx::pg_sys::{
-    self, INT4OID, INT8OID, JSONBARRAYOID, JSONBOID, TEXTOID, TIDARRAYOID, TIMESTAMPTZARRAYOID,
+    self, INT4ARRAYOID, INT4OID, INT8ARRAYOID, JSONBARRAYOID, JSONBOID, TEXTARRAYOID, TEXTOID, TIDARRAYOID, TIMESTAMPTZARRAYOID,
     TIMESTAMPTZOID, UUIDARRAYOID, UUIDOID,
 };
 
-use crate::pg::spi::{Arg, Session, Statement, Tid};
+use crate::pg::spi::{Arg, Row, Rows, Session, Statement, Tid};
 use crate::pg::worker;
 
 /// An event on its way in. Its values are handed through unread: the trigger looks at them.
-pub(crate) struct NewEvent {
+pub(crate) struct NewEvent<'a> {
     pub(crate) id: [u8; 16],
     pub(crate) event_type: pg_sys::Datum,
     pub(crate) payload: pg_sys::Datum,
@@ -22,10 +22,15 @@ pub(crate) struct NewEvent {
     pub(crate) available_at: i64,
     pub(crate) max_retries: i32,
     pub(crate) headers: Option<pg_sys::Datum>,
+    pub(crate) idempotency_key: Option<&'a str>,
+    pub(crate) ordering_key: Option<pg_sys::Datum>,
 }
 
 /// Inserts one event.
-pub(crate) fn insert(session: &Session, event: &NewEvent) {
+pub(crate) fn insert(session: &Session, event: &NewEvent<'_>) {
+    if event.idempotency_key.is_some() || event.ordering_key.is_some() {
+        return insert_with_keys(session, event);
+    }
     static INSERT: Statement = Statement::new(
         c"INSERT INTO tms.event_outbox
               (id, event_type, payload, target_system, company_id, priority, available_at, max_retries, headers)
@@ -49,34 +54,74 @@ pub(crate) fn insert(session: &Session, event: &NewEvent) {
     );
 }
 
-/// Inserts one event for each payload of a `jsonb[]`, in its order.
-pub(crate) fn insert_batch(
-    session: &Session,
-    ids: &[[u8; 16]],
-    event_type: &str,
-    payloads: pg_sys::Datum,
-    target: &str,
-    company: Option<[u8; 16]>,
-    max_retries: i32,
-) {
+fn insert_with_keys(session: &Session, event: &NewEvent<'_>) {
+    static INSERT: Statement = Statement::new(
+        c"INSERT INTO tms.event_outbox
+              (id, event_type, payload, target_system, company_id, priority, available_at, max_retries, headers,
+               idempotency_key, ordering_key)
+          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        &[
+            UUIDOID, TEXTOID, JSONBOID, TEXTOID, UUIDOID, INT4OID, TIMESTAMPTZOID, INT4OID, JSONBOID, TEXTOID, TEXTOID,
+        ],
+    );
+    session.run(
+        &INSERT,
+        &[
+            Arg::Uuid(&event.id),
+            Arg::Datum(event.event_type),
+            Arg::Datum(event.payload),
+            Arg::Datum(event.target),
+            event.company.as_ref().map_or(Arg::Null, Arg::Uuid),
+            Arg::Int4(event.priority),
+            Arg::Timestamp(event.available_at),
+            Arg::Int4(event.max_retries),
+            event.headers.map_or(Arg::Null, Arg::Datum),
+            event.idempotency_key.map_or(Arg::Null, Arg::Text),
+            event.ordering_key.map_or(Arg::Null, Arg::Datum),
+        ],
+        0,
+    );
+}
+
+/// Events of one type for one target, one a payload.
+pub(crate) struct NewBatch<'a> {
+    pub(crate) ids: &'a [[u8; 16]],
+    pub(crate) event_type: &'a str,
+    /// `jsonb[]`.
+    pub(crate) payloads: pg_sys::Datum,
+    pub(crate) target: &'a str,
+    pub(crate) company: Option<[u8; 16]>,
+    pub(crate) max_retries: i32,
+    /// `text[]`, as many as payloads.
+    pub(crate) ordering_keys: Option<pg_sys::Datum>,
+}
+
+/// Inserts one event for each payload, in their order.
+pub(crate) fn insert_batch(session: &Session, batch: &NewBatch<'_>) {
     // A list of arguments makes unnest() the server's own whatever the search_path: it is expanded while parsing.
     static INSERT: Statement = Statement::new(
         c"INSERT INTO tms.event_outbox (id, event_type, payload, target_system, company_id, max_retries)
           SELECT u.id, $2, u.payload, $4, $5, $6 FROM unnest($1, $3) AS u (id, payload)",
         &[UUIDARRAYOID, TEXTOID, JSONBARRAYOID, TEXTOID, UUIDOID, INT4OID],
     );
-    session.run(
-        &INSERT,
-        &[
-            Arg::UuidArray(ids),
-            Arg::Text(event_type),
-            Arg::Datum(payloads),
-            Arg::Text(target),
-            company.as_ref().map_or(Arg::Null, Arg::Uuid),
-            Arg::Int4(max_retries),
-        ],
-        0,
+    static INSERT_ORDERED: Statement = Statement::new(
+        c"INSERT INTO tms.event_outbox (id, event_type, payload, target_system, company_id, max_retries, ordering_key)
+          SELECT u.id, $2, u.payload, $4, $5, $6, u.ordering_key FROM unnest($1, $3, $7) AS u (id, payload, ordering_key)",
+        &[UUIDARRAYOID, TEXTOID, JSONBARRAYOID, TEXTOID, UUIDOID, INT4OID, TEXTARRAYOID],
     );
+    let args = [
+        Arg::UuidArray(batch.ids),
+        Arg::Text(batch.event_type),
+        Arg::Datum(batch.payloads),
+        Arg::Text(batch.target),
+        batch.company.as_ref().map_or(Arg::Null, Arg::Uuid),
+        Arg::Int4(batch.max_retries),
+        batch.ordering_keys.map_or(Arg::Null, Arg::Datum),
+    ];
+    match batch.ordering_keys {
+        None => session.run(&INSERT, &args[..6], 0),
+        Some(_) => session.run(&INSERT_ORDERED, &args, 0),
+    };
 }
 
 /// Settings of the dispatcher's session. Each plan here walks event_outbox_due in its own order, or visits rows by place.
@@ -98,7 +143,7 @@ pub(crate) fn pin_plans() {
     }
 }
 
-/// A position in the queue of one target and priority: behind the row with this time and number.
+/// A position in the queue of one target, company and priority: behind the row with this time and number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
     pub(crate) available_at: i64,
@@ -113,8 +158,19 @@ impl Position {
     };
 }
 
+/// A piece of a queue to read: one company's events of one priority behind a position.
+pub(crate) struct Walk<'a> {
+    pub(crate) target: &'a str,
+    pub(crate) company: Option<[u8; 16]>,
+    pub(crate) priority: i32,
+    pub(crate) behind: Position,
+    pub(crate) limit: usize,
+}
+
 /// A due event as it was read. The payload stays with the rows until somebody asks for it.
 pub(crate) struct DueEvent {
+    /// Which of the walks, or keys, asked for it.
+    pub(crate) asked: usize,
     pub(crate) tid: Tid,
     pub(crate) id: [u8; 16],
     pub(crate) position: Position,
@@ -124,108 +180,263 @@ pub(crate) struct DueEvent {
     pub(crate) company: Option<[u8; 16]>,
     pub(crate) retry_count: i32,
     pub(crate) max_retries: i32,
+    pub(crate) created_at: i64,
+    pub(crate) ordering_hash: Option<i64>,
 }
 
-/// Walks the due events of a target and priority behind `after`; `visit` answers false to stop. Returns how many rows the
-/// statement found, so that fewer than `limit` means the end of the queue.
-pub(crate) fn walk(
-    session: &Session,
-    target: &str,
-    priority: i32,
-    after: Position,
-    now: i64,
-    limit: i64,
-    mut visit: impl FnMut(DueEvent) -> bool,
-) -> usize {
-    static WALK: Statement = Statement::new(
-        c"SELECT e.ctid, e.id, e.available_at, e.seq, e.event_type, e.payload, e.headers, e.company_id, e.retry_count, e.max_retries
-            FROM tms.event_outbox e
-           WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.priority OPERATOR(pg_catalog.=) $2 AND e.processed_at IS NULL
-             AND (e.available_at, e.seq) OPERATOR(pg_catalog.>) ($3, $4) AND e.available_at OPERATOR(pg_catalog.<=) $5
-           ORDER BY e.available_at, e.seq LIMIT $6",
-        &[TEXTOID, INT4OID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, INT8OID],
-    );
-    let rows = session.run(
-        &WALK,
+/// Due events, with the rows that hold their payloads.
+pub(crate) struct DueEvents {
+    pub(crate) events: Vec<DueEvent>,
+    _rows: Vec<Rows>,
+}
+
+impl DueEvents {
+    /// Reads rows whose first column says, from 1, which of the `asked` they answer.
+    fn read(answers: Vec<(Rows, &[usize])>) -> DueEvents {
+        let mut events = Vec::new();
+        for (rows, asked) in &answers {
+            for row in rows.iter() {
+                let number = row.int8(1).and_then(|number| usize::try_from(number - 1).ok());
+                let asked = number.and_then(|number| asked.get(number).copied());
+                events.extend(asked.and_then(|asked| due_event(&row, asked)));
+            }
+        }
+        DueEvents {
+            events,
+            _rows: answers.into_iter().map(|(rows, _)| rows).collect(),
+        }
+    }
+}
+
+fn due_event(row: &Row<'_>, asked: usize) -> Option<DueEvent> {
+    Some(DueEvent {
+        asked,
+        tid: row.tid(2)?,
+        id: row.uuid(3)?,
+        position: Position {
+            available_at: row.int8(4)?,
+            seq: row.int8(5)?,
+        },
+        event_type: row.text(6)?,
+        payload: row.datum(7)?,
+        headers: row.datum(8),
+        company: row.uuid(9),
+        retry_count: row.int4(10)?,
+        max_retries: row.int4(11)?,
+        created_at: row.int8(12)?,
+        ordering_hash: row.int8(13),
+    })
+}
+
+/// Reads pieces of queues: the due events of each walk behind its position, at most as many as its limit.
+pub(crate) fn walk(session: &Session, walks: &[Walk<'_>], now: i64) -> DueEvents {
+    static OF_COMPANIES: Statement = Statement::new(
+        c"SELECT u.n, e.ctid, e.id, e.available_at, e.seq, e.event_type, e.payload, e.headers, e.company_id, e.retry_count,
+                 e.max_retries, e.created_at, e.ordering_hash
+            FROM unnest($1, $2, $3, $4, $5, $6) WITH ORDINALITY AS u (target, priority, behind_at, behind_seq, most, company, n)
+           CROSS JOIN LATERAL (
+                 SELECT o.ctid, o.* FROM tms.event_outbox o
+                  WHERE o.target_system OPERATOR(pg_catalog.=) u.target AND o.company_id OPERATOR(pg_catalog.=) u.company
+                    AND o.priority OPERATOR(pg_catalog.=) u.priority AND o.processed_at IS NULL
+                    AND (o.available_at, o.seq) OPERATOR(pg_catalog.>) (u.behind_at, u.behind_seq)
+                    AND o.available_at OPERATOR(pg_catalog.<=) $7
+                  ORDER BY o.available_at, o.seq LIMIT u.most) e",
         &[
-            Arg::Text(target),
-            Arg::Int4(priority),
-            Arg::Timestamp(after.available_at),
-            Arg::Int8(after.seq),
-            Arg::Timestamp(now),
-            Arg::Int8(limit),
+            TEXTARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT8ARRAYOID, UUIDARRAYOID, TIMESTAMPTZOID,
+        ],
+    );
+    static OF_THE_PLATFORM: Statement = Statement::new(
+        c"SELECT u.n, e.ctid, e.id, e.available_at, e.seq, e.event_type, e.payload, e.headers, e.company_id, e.retry_count,
+                 e.max_retries, e.created_at, e.ordering_hash
+            FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS u (target, priority, behind_at, behind_seq, most, n)
+           CROSS JOIN LATERAL (
+                 SELECT o.ctid, o.* FROM tms.event_outbox o
+                  WHERE o.target_system OPERATOR(pg_catalog.=) u.target AND o.company_id IS NULL
+                    AND o.priority OPERATOR(pg_catalog.=) u.priority AND o.processed_at IS NULL
+                    AND (o.available_at, o.seq) OPERATOR(pg_catalog.>) (u.behind_at, u.behind_seq)
+                    AND o.available_at OPERATOR(pg_catalog.<=) $6
+                  ORDER BY o.available_at, o.seq LIMIT u.most) e",
+        &[
+            TEXTARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID,
+        ],
+    );
+    let (of_companies, of_the_platform): (Vec<usize>, Vec<usize>) =
+        (0..walks.len()).partition(|number| walks[*number].company.is_some());
+    let mut answers = Vec::new();
+    for (numbers, statement) in [(&of_companies, &OF_COMPANIES), (&of_the_platform, &OF_THE_PLATFORM)] {
+        if numbers.is_empty() {
+            continue;
+        }
+        let chosen = || numbers.iter().map(|number| &walks[*number]);
+        let targets: Vec<_> = chosen().map(|walk| Some(walk.target.to_owned())).collect();
+        let priorities: Vec<_> = chosen().map(|walk| walk.priority).collect();
+        let times: Vec<_> = chosen().map(|walk| walk.behind.available_at).collect();
+        let numbers_behind: Vec<_> = chosen().map(|walk| walk.behind.seq).collect();
+        let limits: Vec<_> = chosen()
+            .map(|walk| i64::try_from(walk.limit).unwrap_or(i64::MAX))
+            .collect();
+        let companies: Vec<_> = chosen().filter_map(|walk| walk.company).collect();
+        let mut args = vec![
+            Arg::TextArray(&targets),
+            Arg::Int4Array(&priorities),
+            Arg::TimestampArray(&times),
+            Arg::Int8Array(&numbers_behind),
+            Arg::Int8Array(&limits),
+        ];
+        if !companies.is_empty() {
+            args.push(Arg::UuidArray(&companies));
+        }
+        args.push(Arg::Timestamp(now));
+        answers.push((session.run(statement, &args, 0), numbers.as_slice()));
+    }
+    DueEvents::read(answers)
+}
+
+/// An ordering key to ask for: its target, its hash, how far it is finished, and whether dead events are passed over.
+pub(crate) struct KeyQuestion<'a> {
+    pub(crate) target: &'a str,
+    pub(crate) hash: i64,
+    pub(crate) floor: i64,
+    pub(crate) skips_dead: bool,
+}
+
+/// The first unfinished event of each key that has one.
+pub(crate) fn first_of_keys(session: &Session, keys: &[KeyQuestion<'_>]) -> DueEvents {
+    static FIRST: Statement = Statement::new(
+        c"SELECT u.n, e.ctid, e.id, e.available_at, e.seq, e.event_type, e.payload, e.headers, e.company_id, e.retry_count,
+                 e.max_retries, e.created_at, e.ordering_hash
+            FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS u (target, hash, floor, skips_dead, n)
+           CROSS JOIN LATERAL (
+                 SELECT o.ctid, o.* FROM tms.event_outbox o
+                  WHERE o.target_system OPERATOR(pg_catalog.=) u.target AND o.ordering_hash OPERATOR(pg_catalog.=) u.hash
+                    AND o.processed_at IS NULL AND o.seq OPERATOR(pg_catalog.>) u.floor
+                    AND (NOT u.skips_dead OR o.available_at OPERATOR(pg_catalog.<) 'infinity')
+                  ORDER BY o.seq LIMIT 1) e",
+        &[TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, pg_sys::BOOLARRAYOID],
+    );
+    let targets: Vec<_> = keys.iter().map(|key| Some(key.target.to_owned())).collect();
+    let hashes: Vec<_> = keys.iter().map(|key| key.hash).collect();
+    let floors: Vec<_> = keys.iter().map(|key| key.floor).collect();
+    let skips: Vec<_> = keys.iter().map(|key| key.skips_dead).collect();
+    let rows = session.run(
+        &FIRST,
+        &[
+            Arg::TextArray(&targets),
+            Arg::Int8Array(&hashes),
+            Arg::Int8Array(&floors),
+            Arg::BoolArray(&skips),
         ],
         0,
     );
-    for row in rows.iter() {
-        let (Some(tid), Some(id), Some(available_at), Some(seq), Some(event_type), Some(payload)) = (
-            row.tid(1),
-            row.uuid(2),
-            row.int8(3),
-            row.int8(4),
-            row.text(5),
-            row.datum(6),
-        ) else {
-            continue;
-        };
-        let event = DueEvent {
-            tid,
-            id,
-            position: Position { available_at, seq },
-            event_type,
-            payload,
-            headers: row.datum(7),
-            company: row.uuid(8),
-            retry_count: row.int4(9).unwrap_or(0),
-            max_retries: row.int4(10).unwrap_or(0),
-        };
-        if !visit(event) {
-            break;
-        }
-    }
-    rows.count()
+    let numbers: Vec<usize> = (0..keys.len()).collect();
+    DueEvents::read(vec![(rows, &numbers)])
 }
 
-/// When the first event of a target and priority that is not due at `now` becomes due.
-pub(crate) fn next_due(session: &Session, target: &str, priority: i32, now: i64) -> Option<i64> {
-    static NEXT: Statement = Statement::new(
+/// When the first event of a target, company and priority that is not due at `now` becomes due.
+pub(crate) fn next_due(
+    session: &Session,
+    target: &str,
+    company: Option<&[u8; 16]>,
+    priority: i32,
+    now: i64,
+) -> Option<i64> {
+    static OF_A_COMPANY: Statement = Statement::new(
         c"SELECT e.available_at FROM tms.event_outbox e
-           WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.priority OPERATOR(pg_catalog.=) $2 AND e.processed_at IS NULL
+           WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.company_id OPERATOR(pg_catalog.=) $4
+             AND e.priority OPERATOR(pg_catalog.=) $2 AND e.processed_at IS NULL
+             AND e.available_at OPERATOR(pg_catalog.>) $3
+           ORDER BY e.available_at, e.seq LIMIT 1",
+        &[TEXTOID, INT4OID, TIMESTAMPTZOID, UUIDOID],
+    );
+    static OF_THE_PLATFORM: Statement = Statement::new(
+        c"SELECT e.available_at FROM tms.event_outbox e
+           WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.company_id IS NULL
+             AND e.priority OPERATOR(pg_catalog.=) $2 AND e.processed_at IS NULL
              AND e.available_at OPERATOR(pg_catalog.>) $3
            ORDER BY e.available_at, e.seq LIMIT 1",
         &[TEXTOID, INT4OID, TIMESTAMPTZOID],
     );
-    let rows = session.run(
-        &NEXT,
-        &[Arg::Text(target), Arg::Int4(priority), Arg::Timestamp(now)],
-        0,
-    );
+    let of_the_platform = [Arg::Text(target), Arg::Int4(priority), Arg::Timestamp(now)];
+    let rows = match company {
+        None => session.run(&OF_THE_PLATFORM, &of_the_platform, 0),
+        Some(company) => {
+            let [target, priority, now] = of_the_platform;
+            session.run(&OF_A_COMPANY, &[target, priority, now, Arg::Uuid(company)], 0)
+        }
+    };
     rows.first()
         .and_then(|row| row.int8(1))
         .filter(|time| *time < i64::MAX)
 }
 
-/// Priorities that a target's undelivered events have, highest first: one step down the index for each.
-pub(crate) fn priorities(session: &Session, target: &str) -> Vec<i32> {
-    static PRIORITIES: Statement = Statement::new(
-        c"WITH RECURSIVE step (priority) AS (
-              (SELECT e.priority FROM tms.event_outbox e
-                WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.processed_at IS NULL
-                ORDER BY e.priority DESC LIMIT 1)
+/// Companies and priorities that a target's undelivered events have: one step down the index for each.
+pub(crate) fn lanes(session: &Session, target: &str) -> Vec<(Option<[u8; 16]>, i32)> {
+    static LANES: Statement = Statement::new(
+        c"WITH RECURSIVE step (company_id, priority) AS (
+              (SELECT e.company_id, e.priority FROM tms.event_outbox e
+                WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.processed_at IS NULL AND e.company_id IS NOT NULL
+                ORDER BY e.company_id, e.priority LIMIT 1)
               UNION ALL
-              SELECT (SELECT e.priority FROM tms.event_outbox e
-                       WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.processed_at IS NULL
-                         AND e.priority OPERATOR(pg_catalog.<) step.priority
-                       ORDER BY e.priority DESC LIMIT 1)
-                FROM step WHERE step.priority IS NOT NULL)
-          SELECT step.priority FROM step WHERE step.priority IS NOT NULL",
+              SELECT n.company_id, n.priority FROM step CROSS JOIN LATERAL (
+                     SELECT e.company_id, e.priority FROM tms.event_outbox e
+                      WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.processed_at IS NULL
+                        AND (e.company_id, e.priority) OPERATOR(pg_catalog.>) (step.company_id, step.priority)
+                      ORDER BY e.company_id, e.priority LIMIT 1) n),
+          platform (priority) AS (
+              (SELECT e.priority FROM tms.event_outbox e
+                WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.processed_at IS NULL AND e.company_id IS NULL
+                ORDER BY e.priority LIMIT 1)
+              UNION ALL
+              SELECT n.priority FROM platform CROSS JOIN LATERAL (
+                     SELECT e.priority FROM tms.event_outbox e
+                      WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.processed_at IS NULL AND e.company_id IS NULL
+                        AND e.priority OPERATOR(pg_catalog.>) platform.priority
+                      ORDER BY e.priority LIMIT 1) n)
+          SELECT step.company_id, step.priority FROM step UNION ALL SELECT NULL, platform.priority FROM platform",
         &[TEXTOID],
     );
     session
-        .run(&PRIORITIES, &[Arg::Text(target)], 0)
+        .run(&LANES, &[Arg::Text(target)], 0)
         .iter()
-        .filter_map(|row| row.int4(1))
+        .filter_map(|row| Some((row.uuid(1), row.int4(2)?)))
         .collect()
+}
+
+/// Priorities that one company's undelivered events for a target have.
+pub(crate) fn priorities(session: &Session, target: &str, company: Option<&[u8; 16]>) -> Vec<i32> {
+    static OF_A_COMPANY: Statement = Statement::new(
+        c"WITH RECURSIVE step (priority) AS (
+              (SELECT e.priority FROM tms.event_outbox e
+                WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.company_id OPERATOR(pg_catalog.=) $2
+                  AND e.processed_at IS NULL ORDER BY e.priority LIMIT 1)
+              UNION ALL
+              SELECT n.priority FROM step CROSS JOIN LATERAL (
+                     SELECT e.priority FROM tms.event_outbox e
+                      WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.company_id OPERATOR(pg_catalog.=) $2
+                        AND e.processed_at IS NULL AND e.priority OPERATOR(pg_catalog.>) step.priority
+                      ORDER BY e.priority LIMIT 1) n)
+          SELECT step.priority FROM step",
+        &[TEXTOID, UUIDOID],
+    );
+    static OF_THE_PLATFORM: Statement = Statement::new(
+        c"WITH RECURSIVE step (priority) AS (
+              (SELECT e.priority FROM tms.event_outbox e
+                WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.company_id IS NULL AND e.processed_at IS NULL
+                ORDER BY e.priority LIMIT 1)
+              UNION ALL
+              SELECT n.priority FROM step CROSS JOIN LATERAL (
+                     SELECT e.priority FROM tms.event_outbox e
+                      WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.company_id IS NULL
+                        AND e.processed_at IS NULL AND e.priority OPERATOR(pg_catalog.>) step.priority
+                      ORDER BY e.priority LIMIT 1) n)
+          SELECT step.priority FROM step",
+        &[TEXTOID],
+    );
+    let rows = match company {
+        None => session.run(&OF_THE_PLATFORM, &[Arg::Text(target)], 0),
+        Some(company) => session.run(&OF_A_COMPANY, &[Arg::Text(target), Arg::Uuid(company)], 0),
+    };
+    rows.iter().filter_map(|row| row.int4(1)).collect()
 }
 
 // The statements below say "not processed" by COALESCE on purpose: `processed_at IS NULL` would prove the predicate of
@@ -276,7 +487,7 @@ pub(crate) fn reschedule(
             FROM unnest($1, $2, $3) AS u (id, available_at, retries)
            WHERE e.id OPERATOR(pg_catalog.=) u.id
              AND COALESCE(e.processed_at, 'infinity') OPERATOR(pg_catalog.=) 'infinity'",
-        &[UUIDARRAYOID, TIMESTAMPTZARRAYOID, pg_sys::INT4ARRAYOID, TIMESTAMPTZOID],
+        &[UUIDARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID],
     );
     session.run(
         &RESCHEDULE,

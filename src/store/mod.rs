@@ -3,7 +3,15 @@
 pub(crate) mod attempts;
 pub(crate) mod catalog;
 pub(crate) mod events;
+pub(crate) mod explain;
+pub(crate) mod installation;
+pub(crate) mod health;
+pub(crate) mod messages;
+pub(crate) mod keys;
 pub(crate) mod letters;
+pub(crate) mod pull;
 pub(crate) mod retention;
 pub(crate) mod roles;
+pub(crate) mod subscriptions;
 pub(crate) mod targets;
+pub(crate) mod webhooks;

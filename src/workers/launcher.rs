@@ -353,14 +353,39 @@ fn complain(slot: &Slot, database: &mut Database) {
         return;
     }
     database.complained_of = Some(state);
-    if state == State::NoSlot {
-        ErrorReport::new(
-            PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
-            format!("tms: no worker slot is free for the database with OID {}", slot.database.load(Ordering::SeqCst)),
-            "tms",
-        )
-        .set_hint("Raise max_worker_processes: each database with tms needs two, tms itself two more, PostgreSQL one. Until then databases take turns.")
-        .report(PgLogLevel::LOG);
+    match state {
+        State::NoSlot => complain_of_no_slot(slot),
+        State::Restored => complain_of_a_copy(slot),
+        _ => {}
+    }
+}
+
+fn complain_of_no_slot(slot: &Slot) {
+    ErrorReport::new(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+        format!("tms: no worker slot is free for {}", name_of(slot)),
+        "tms",
+    )
+    .set_hint("Raise max_worker_processes: each database with tms needs two, tms itself two more, PostgreSQL one. Until then databases take turns.")
+    .report(PgLogLevel::LOG);
+}
+
+fn complain_of_a_copy(slot: &Slot) {
+    ErrorReport::new(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("tms: this server began from a backup; nothing is delivered from {}", name_of(slot)),
+        "tms",
+    )
+    .set_hint("If this server takes the place of the original, call SELECT tms_adopt() in that database. If it is a copy beside it, leave it so.")
+    .report(PgLogLevel::LOG);
+}
+
+/// How the log calls a database.
+fn name_of(slot: &Slot) -> String {
+    let oid = slot.database.load(Ordering::SeqCst);
+    match worker::transaction(|| server::database_name(oid)) {
+        Ok(Some(name)) => format!("database \"{name}\""),
+        _ => format!("the database with OID {oid}"),
     }
 }
 

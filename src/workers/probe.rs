@@ -1,4 +1,4 @@
-//! A short look into one database: is the extension there, does its version fit, may it deliver?
+//! A short look into one database: is the extension there, does its version fit, may it deliver, or is it a copy?
 //!
 //! Another database's catalog cannot be read from outside, so the launcher sends this worker; it stays for milliseconds.
 
@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
+use crate::api::installation;
 use crate::pg::shmem::{self, Slot, State};
 use crate::pg::worker;
 use crate::settings::{self, Dispatch};
@@ -18,10 +19,8 @@ pub(crate) fn run(database: u32) {
     let Some(slot) = shmem::shared().and_then(|shared| shared.slot(database)) else {
         return;
     };
-    let state = match worker::transaction(store::catalog::extension_version) {
-        Ok(None) => State::Absent,
-        // ALTER DATABASE ... SET applies to this connection as to any other, so this is the database's own value.
-        Ok(Some(version)) => judge(slot, &version),
+    let state = match worker::transaction(|| look(slot)) {
+        Ok(state) => state,
         Err(failed) => {
             log!(
                 "tms: a look into the database with OID {database} failed: {}",
@@ -33,7 +32,12 @@ pub(crate) fn run(database: u32) {
     slot.set_state(state);
 }
 
+fn look(slot: &Slot) -> State {
+    store::catalog::extension_version().map_or(State::Absent, |version| judge(slot, &version))
+}
+
 fn judge(slot: &Slot, version: &str) -> State {
+    // ALTER DATABASE ... SET applies to this connection as to any other, so this is the database's own value.
     if settings::dispatch() == Dispatch::Off {
         return State::Off;
     }
@@ -46,7 +50,9 @@ fn judge(slot: &Slot, version: &str) -> State {
         }
         return State::VersionMismatch;
     }
-    if settings::dispatch() == Dispatch::Hold {
+    if installation::awaits_adoption() {
+        State::Restored
+    } else if settings::dispatch() == Dispatch::Hold {
         State::Hold
     } else {
         State::Serving

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::pg::shmem::Slot;
-use crate::pg::{server, worker};
+use crate::pg::{server, spi, wake, worker};
 use crate::{settings, store, workers};
 
 /// Rows a purge takes in one transaction: small enough that nobody waits for its locks.
@@ -17,6 +17,8 @@ pub(crate) fn run(database: u32) {
     let Some(slot) = workers::enter(database, |slot| &slot.scheduler) else {
         return;
     };
+    // What retention removes is finished: nobody waits for it.
+    wake::ignore_own_changes();
     worker::set_option(c"lock_timeout", c"1s");
     let mut purge = store::retention::Purge::default();
     let mut sweep_due = Instant::now();
@@ -47,7 +49,11 @@ fn round(purge: &mut store::retention::Purge, sweep: bool) -> bool {
     let now = server::now();
     let events = settings::event_retention().is_some_and(|age| purge.events(now, micros(age), BATCH));
     let attempts = settings::attempt_retention().is_some_and(|age| purge.attempts(now, micros(age), BATCH));
-    events || attempts
+    let keys = spi::connect(|session| {
+        store::keys::purge(session, now.saturating_sub(micros(settings::idempotency_window())), BATCH)
+    });
+    let receipts = store::webhooks::purge(now, BATCH);
+    events || attempts || keys || receipts
 }
 
 fn micros(age: Duration) -> i64 {

@@ -1,13 +1,13 @@
 //! How many requests per second the engine makes, and what one costs: a receiver in a thread of its own (or the
 //! one given as HOST:PORT), 200,000 jobs of 60 bytes, 32 connections, batches of 500.
 //!
-//! `cargo run --release -p tms-delivery --example flood -- [JOBS] [CONNECTIONS] [THREADS] [HOST:PORT]`
+//! `cargo run --release -p tms-delivery --example flood -- [JOBS] [CONNECTIONS] [THREADS] [SIGNING_KEYS] [HOST:PORT]`
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::error::Error;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
-use tms_delivery::{Completion, Engine, EngineConfig, HeaderKey, HeaderName, Job, Scheme, TargetSpec};
+use tms_delivery::{Completion, Engine, EngineConfig, HeaderKey, HeaderName, Job, Key, Scheme, TargetSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -22,6 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let jobs: usize = arguments.next().map_or(Ok(200_000), |text| text.parse())?;
     let connections: usize = arguments.next().map_or(Ok(32), |text| text.parse())?;
     let threads: usize = arguments.next().map_or(Ok(1), |text| text.parse())?;
+    let keys: u8 = arguments.next().map_or(Ok(0), |text| text.parse())?;
     let address = arguments.next().map_or_else(receiver, Ok)?;
     let (host, port) = address.rsplit_once(':').ok_or("HOST:PORT")?;
 
@@ -29,7 +30,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         threads,
         ..EngineConfig::default()
     })?;
-    engine.set_target(1, spec(host, port.parse()?, connections));
+    let mut spec = spec(host, port.parse()?, connections);
+    for number in 0..keys {
+        let key = Key::from_bytes(&[number; 32]);
+        spec.signing_keys.push(key.map_err(|problem| problem.message)?);
+    }
+    engine.set_target(1, spec);
     run(&engine, 2_000)?;
     let before = cpu_by_thread()?;
     let begin = Instant::now();
@@ -117,18 +123,13 @@ fn check(outcomes: &[Completion]) -> Result<(), Box<dyn Error>> {
 }
 
 fn job(key: u64) -> Job {
-    const ID: HeaderName = HeaderName::from_static("webhook-id");
-    const TIME: HeaderName = HeaderName::from_static("webhook-timestamp");
+    const TYPE: HeaderName = HeaderName::from_static("tms-event-type");
     Job {
         key,
         target: 1,
-        headers: vec![
-            (
-                HeaderKey::Known(ID),
-                "019a0000-0000-7000-8000-000000000000".to_owned(),
-            ),
-            (HeaderKey::Known(TIME), "1767225600".to_owned()),
-        ],
+        lane: key % 3,
+        webhook_id: u128::from(key).to_be_bytes(),
+        headers: vec![(HeaderKey::Known(TYPE), "load.assigned".to_owned())],
         body: br#"{"type":"load.assigned","data":{"load":123456,"carrier":7}}\n"#.to_vec(),
     }
 }
@@ -148,6 +149,8 @@ fn spec(host: &str, port: u16, max_concurrency: usize) -> TargetSpec {
         timeout: Duration::from_secs(10),
         max_concurrency,
         allow_private_network: true,
+        signing_keys: Vec::new(),
+        gzip_from: None,
     }
 }
 

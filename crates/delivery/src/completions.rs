@@ -198,6 +198,7 @@ mod tests {
             result,
             duration: Duration::ZERO,
             started: SystemTime::UNIX_EPOCH,
+            sent: false,
         }
     }
 

@@ -6,9 +6,9 @@
 
 use crate::deadline::Deadline;
 use crate::failures;
-use crate::fair::Fair;
 use crate::job::Response;
 use crate::request::{Origin, Payload};
+use crate::wire::{Ledger, Wire};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -25,6 +25,8 @@ use tokio_rustls::client::TlsStream;
 
 /// Largest head of an answer, and most that is buffered of anything.
 const HEAD_LIMIT: usize = 64 * 1024;
+/// Most that is read until an answer begins that is not interim.
+const INTERIM_LIMIT: usize = 2 * HEAD_LIMIT;
 /// A Retry-After longer than this is no date and no number.
 const RETRY_AFTER_LIMIT: usize = 64;
 
@@ -35,7 +37,7 @@ pub(crate) struct Limits {
     pub(crate) drain: usize,
 }
 
-type Driver<S> = Pin<Box<http1::Connection<TokioIo<Fair<S>>, Payload>>>;
+type Driver<S> = Pin<Box<http1::Connection<TokioIo<Wire<S>>, Payload>>>;
 
 enum Transport {
     Tcp(Driver<TcpStream>),
@@ -62,6 +64,7 @@ pub(crate) struct Connection {
     transport: Transport,
     sender: http1::SendRequest<Payload>,
     origin: Arc<Origin>,
+    ledger: Ledger,
     /// The map of the last answer, to be used for the next request.
     spare: HeaderMap,
 }
@@ -76,29 +79,39 @@ pub(crate) enum Trouble {
 
 impl Connection {
     pub(crate) async fn over_tcp(stream: TcpStream, origin: Arc<Origin>) -> Result<Connection, Failure> {
+        let ledger = Ledger::default();
         let (sender, driver) = builder()
-            .handshake(TokioIo::new(Fair::new(stream)))
+            .handshake(TokioIo::new(Wire::new(stream, ledger.clone())))
             .await
             .map_err(|e| failures::exchange(&e))?;
-        Ok(Connection::new(Transport::Tcp(Box::pin(driver)), sender, origin))
+        let transport = Transport::Tcp(Box::pin(driver));
+        Ok(Connection::new(transport, sender, origin, ledger))
     }
 
     pub(crate) async fn over_tls(
         stream: TlsStream<TcpStream>,
         origin: Arc<Origin>,
     ) -> Result<Connection, Failure> {
+        let ledger = Ledger::default();
         let (sender, driver) = builder()
-            .handshake(TokioIo::new(Fair::new(stream)))
+            .handshake(TokioIo::new(Wire::new(stream, ledger.clone())))
             .await
             .map_err(|e| failures::exchange(&e))?;
-        Ok(Connection::new(Transport::Tls(Box::pin(driver)), sender, origin))
+        let transport = Transport::Tls(Box::pin(driver));
+        Ok(Connection::new(transport, sender, origin, ledger))
     }
 
-    fn new(transport: Transport, sender: http1::SendRequest<Payload>, origin: Arc<Origin>) -> Connection {
+    fn new(
+        transport: Transport,
+        sender: http1::SendRequest<Payload>,
+        origin: Arc<Origin>,
+        ledger: Ledger,
+    ) -> Connection {
         Connection {
             transport,
             sender,
             origin,
+            ledger,
             spare: HeaderMap::new(),
         }
     }
@@ -109,6 +122,11 @@ impl Connection {
 
     pub(crate) fn spare_headers(&mut self) -> HeaderMap {
         std::mem::take(&mut self.spare)
+    }
+
+    /// Whether any byte of the last exchange's request may have left.
+    pub(crate) fn has_written(&self) -> bool {
+        self.ledger.has_written()
     }
 
     /// Drives an idle connection; false once the receiver has closed it.
@@ -124,7 +142,10 @@ impl Connection {
         deadline: &mut Deadline,
         limits: Limits,
     ) -> Result<(Response, bool), Trouble> {
+        self.ledger.begin(INTERIM_LIMIT);
         let answer = self.head(request, deadline).await?;
+        // From here on the body's own limits hold.
+        self.ledger.allow(usize::MAX);
         let (mut head, body) = answer.into_parts();
         let success = head.status.is_success();
         let mut reading = Reading {
@@ -298,7 +319,7 @@ mod tests {
     };
 
     fn request() -> (Arc<crate::request::Origin>, http::Request<Payload>) {
-        let prepared = Prepared::new(&TargetSpec {
+        let spec = TargetSpec {
             scheme: Scheme::Http,
             host: "127.0.0.1".into(),
             port: 1,
@@ -309,10 +330,15 @@ mod tests {
             timeout: Duration::from_secs(20),
             max_concurrency: 1,
             allow_private_network: true,
-        });
+            signing_keys: Vec::new(),
+            gzip_from: None,
+        };
+        let prepared = Prepared::new(&spec, None);
         let mut job = Job {
             key: 1,
             target: 1,
+            lane: 0,
+            webhook_id: [0; 16],
             headers: Vec::new(),
             body: b"x".to_vec(),
         };
@@ -348,7 +374,7 @@ mod tests {
             let Ok((response, reuse)) = connection.exchange(first, &mut deadline, LIMITS).await else {
                 panic!("the first exchange failed");
             };
-            assert!(response.status == 200 && reuse);
+            assert!(response.status == 200 && reuse && connection.has_written());
             close.send(()).unwrap();
             receiver.join().unwrap();
             if noticed {
@@ -356,7 +382,10 @@ mod tests {
             }
             match connection.exchange(request().1, &mut deadline, LIMITS).await {
                 Ok(_) => panic!("the receiver is gone"),
-                Err(trouble) => trouble,
+                Err(trouble) => {
+                    assert_eq!(connection.has_written(), !noticed);
+                    trouble
+                }
             }
         })
     }

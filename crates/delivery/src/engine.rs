@@ -5,6 +5,8 @@ use crate::config::{EngineConfig, LONGEST, TargetId, TargetSpec};
 use crate::connect::Connector;
 use crate::connection::Limits;
 use crate::job::{Completion, Job};
+use crate::network::System;
+use crate::proxy::Proxy;
 use crate::reactor::{Hub, Reactor, start_all};
 use crate::request::Prepared;
 use crate::resolve::Resolver;
@@ -18,28 +20,32 @@ use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tms_domain::failure::Failure;
+use tms_domain::problem::Problem;
 
 /// The running engine. Dropping it stops it.
 pub struct Engine {
     hub: Arc<Hub>,
     mailbox: Arc<Mailbox>,
+    proxy: Option<Arc<Proxy>>,
     targets: Mutex<HashMap<TargetId, Arc<Target>>>,
     reactors: Vec<Reactor>,
 }
 
 impl Engine {
     /// Starts the I/O threads, named `tms-io-0` and so on, with all signals blocked.
-    pub fn start(config: EngineConfig) -> io::Result<Engine> {
-        Engine::start_trusting(config, &[])
-    }
-
-    /// Like [`Engine::start`]; `extra_roots` are certificates in PEM trusted in addition to the system's.
-    pub fn start_trusting(config: EngineConfig, extra_roots: &[u8]) -> io::Result<Engine> {
+    ///
+    /// # Errors
+    /// A proxy that is not written as one, a file that cannot be read or does not hold what it should, or a system
+    /// without room for another thread. The files are read here and not again.
+    pub fn start(config: EngineConfig) -> Result<Engine, Problem> {
         let hub = Arc::new(Hub::new(config.threads.max(1)));
-        let mailbox = Arc::new(Mailbox::new()?);
+        let mailbox = Arc::new(Mailbox::new().map_err(no_room)?);
+        let proxy = config.proxy.as_ref().map(Proxy::new).transpose()?.map(Arc::new);
         let connector = Arc::new(Connector {
-            resolver: Resolver::default(),
-            tls: Tls::new(extra_roots),
+            network: Box::new(System),
+            resolver: Resolver::new(config.dns_cache.min(LONGEST)),
+            proxy: proxy.clone(),
+            tls: Tls::load(config.ca_file.as_deref(), config.client_certificate.as_ref())?,
             connect_timeout: config.connect_timeout.min(LONGEST),
         });
         let limits = Limits {
@@ -58,11 +64,13 @@ impl Engine {
             limits,
             idle_timeout: config.idle_timeout.min(LONGEST),
         };
-        let reactors =
-            start_all((0..hub.threads()).map(surroundings).collect()).inspect_err(|_| hub.stop())?;
+        let reactors = start_all((0..hub.threads()).map(surroundings).collect())
+            .inspect_err(|_| hub.stop())
+            .map_err(no_room)?;
         Ok(Engine {
             hub,
             mailbox,
+            proxy,
             targets: Mutex::new(HashMap::new()),
             reactors,
         })
@@ -71,7 +79,7 @@ impl Engine {
     /// Creates the target, or replaces it for jobs submitted from now on: jobs that were submitted before are sent
     /// as the target was then. A spec that cannot be sent ends each of its jobs as [`Failure::InvalidRequest`].
     pub fn set_target(&self, id: TargetId, spec: TargetSpec) {
-        let prepared = Arc::new(Prepared::new(&spec));
+        let prepared = Arc::new(Prepared::new(&spec, self.proxy.as_deref()));
         let mut commands = self.hub.commands();
         let mut targets = lock(&self.targets);
         if let Some(target) = targets.get(&id) {
@@ -96,7 +104,8 @@ impl Engine {
         withdrawn
     }
 
-    /// Hands over jobs. Those of one target are begun in the order given, up to its concurrency at a time. Costs
+    /// Hands over jobs. Those of one target are begun up to its concurrency at a time; its lanes take turns, and
+    /// those of one lane are begun in the order given. Costs
     /// one wake-up per I/O thread that has a free place for them, none if all are busy. A job for an unknown target
     /// completes at once as [`Failure::InvalidRequest`].
     pub fn submit(&self, jobs: Vec<Job>) {
@@ -179,7 +188,14 @@ fn unknown_target(job: &Job) -> Completion {
         )),
         duration: Duration::ZERO,
         started: SystemTime::now(),
+        sent: false,
     }
+}
+
+fn no_room(error: io::Error) -> Problem {
+    Problem::new(format!("the engine's threads could not be started: {error}"))
+        .detail("It needs a thread and a few file descriptors for each I/O thread.")
+        .hint("Look at the limits on processes and open files of the server's user.")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! From the errors of the libraries to [`Failure`]. Their own texts are not passed on where they could hold a
 //! name, an address or bytes of the message.
 
+use crate::wire::Endless;
 use rustls::CertificateError;
 use std::error::Error;
 use std::io;
@@ -32,6 +33,9 @@ pub(crate) fn words(error: &io::Error) -> &'static str {
 pub(crate) fn exchange(error: &hyper::Error) -> Failure {
     if let Some(tls) = source::<rustls::Error>(error) {
         return Failure::Tls(tls_words(tls));
+    }
+    if source::<Endless>(error).is_some() {
+        return Failure::Protocol("128 KiB of interim answers came and no final one".into());
     }
     if error.is_parse_status() {
         return Failure::Protocol("the status line of the answer is not valid".into());

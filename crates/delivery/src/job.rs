@@ -8,7 +8,7 @@ use tms_domain::failure::Failure;
 /// Name of a header of a single job.
 #[derive(Debug, Clone)]
 pub enum HeaderKey {
-    /// Known when the program was written: `const ID: HeaderName = HeaderName::from_static("webhook-id")`. Cheapest.
+    /// Known when the program was written: `const ID: HeaderName = HeaderName::from_static("x-kind")`. Cheapest.
     Known(HeaderName),
     /// Known at run time; one that is not a header name ends the job as [`Failure::InvalidRequest`].
     Given(String),
@@ -38,9 +38,15 @@ pub struct Job {
     pub key: u64,
     /// The target, set before with `set_target`.
     pub target: TargetId,
-    /// Headers of this request; they replace the target's of the same name.
+    /// Which of the target's lanes it waits in, such as the owner's number for a company: lanes take turns, and
+    /// within a lane jobs go in the order submitted.
+    pub lane: u64,
+    /// The UUID that the receiver knows the event by, the same on every attempt: sent as `webhook-id`.
+    pub webhook_id: [u8; 16],
+    /// Headers of this request beside those of Standard Webhooks, which are the engine's; they replace the
+    /// target's of the same name.
     pub headers: Vec<(HeaderKey, String)>,
-    /// The body; `content-length` is set from it.
+    /// The body; `content-length` is set from what is sent of it.
     pub body: Vec<u8>,
 }
 
@@ -57,6 +63,10 @@ pub struct Completion {
     pub duration: Duration,
     /// When the attempt began.
     pub started: SystemTime,
+    /// Whether any byte of the request may have left on an established connection, so that the receiver may have
+    /// seen it whatever `result` says. What was asked of a proxy, or refused by it for its own reasons (407), does
+    /// not count.
+    pub sent: bool,
 }
 
 /// The parts of an answer that matter.

@@ -9,38 +9,48 @@
 //! | [`engine`](Engine) | the owner's side: targets, submit, drain, withdraw, shutdown |
 //! | `config`, `job` | the words of the interface |
 //! | `reactor` | one I/O thread: its runtime, its inbox, its end |
-//! | `target` | the queue of one target and the places its connections may take |
+//! | `target`, `lanes` | the places that the connections of one target may take, and whose job is next |
 //! | `slot` | one place: takes jobs, keeps one connection, parks when idle |
 //! | `connection` | one HTTP/1.1 exchange over one connection, with its limits |
-//! | `connect`, `resolve`, `tls` | from a host name to a connection |
-//! | [`guard`] | which addresses may be dialled |
-//! | `request` | what is computed once per target, and a request from it |
+//! | `connect`, `resolve`, `network`, `tls` | from a host name to a connection |
+//! | `proxy`, `no_proxy` | the way through a proxy, and who is reached without it |
+//! | [`guard`], `literal` | which addresses may be dialled, and which host texts are addresses |
+//! | `request`, `stamp`, `compress` | what is computed once per target, and a request from it: stamped, signed, gzip |
 //! | `completions` | outcomes on their way back, and when the owner is woken for them |
-//! | `deadline`, `fair` | a timer that is rarely touched; a stream that gives others their turn |
-//! | `failures`, `sync`, `os` | texts of failures; locks; eventfd and signal mask |
+//! | `deadline`, `wire` | a timer that is rarely touched; a stream that gives others their turn |
+//! | `failures`, `sync`, `os`, `offload` | texts of failures; locks; eventfd and signal mask; long computations |
 #![forbid(unsafe_code)]
 
 mod completions;
+mod compress;
 mod config;
 mod connect;
 mod connection;
 mod deadline;
 mod engine;
 mod failures;
-mod fair;
 pub mod guard;
 mod job;
+mod lanes;
+mod literal;
+mod network;
+mod no_proxy;
+mod offload;
 mod os;
+mod proxy;
 mod reactor;
 mod request;
 mod resolve;
 mod slot;
+mod stamp;
 mod sync;
 mod target;
 mod tls;
+mod wire;
 
-pub use config::{EngineConfig, Scheme, TargetId, TargetSpec};
+pub use config::{EngineConfig, ProxySpec, Scheme, TargetId, TargetSpec};
 pub use engine::Engine;
 pub use http::HeaderName;
 pub use job::{Completion, HeaderKey, Job, Response};
 pub use tms_domain::failure::{Failure, Phase};
+pub use tms_domain::signature::Key;

@@ -2,13 +2,17 @@
 //! when there is a job for it, kept while idle until its timeout, and gone with its connection.
 
 use crate::completions::Outbox;
+use crate::compress::gzip;
 use crate::connect::Connector;
 use crate::connection::{Connection, Limits, Trouble};
 use crate::deadline::Deadline;
 use crate::job::{Completion, Response};
+use crate::proxy::refused_credentials;
 use crate::reactor::Hub;
-use crate::request::Prepared;
+use crate::request::{Payload, Prepared};
+use crate::stamp::stamp;
 use crate::target::{Next, Queued, Target};
+use http::{Request, StatusCode, header};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -34,6 +38,8 @@ pub(crate) struct Slot {
     connection: Option<Connection>,
     /// Whether the connection was idle before the job at hand.
     rested: bool,
+    /// Whether a byte of the job at hand may have left.
+    sent: bool,
     deadline: Deadline,
 }
 
@@ -46,6 +52,7 @@ impl Slot {
             number,
             connection: None,
             rested: false,
+            sent: false,
             deadline,
         }
     }
@@ -111,6 +118,7 @@ impl Slot {
         let started = SystemTime::now();
         let begun = Instant::now();
         self.deadline.set(begun + queued.prepared.timeout);
+        self.sent = false;
         let result = self.send(&mut queued).await;
         Completion {
             key: queued.job.key,
@@ -118,11 +126,14 @@ impl Slot {
             result,
             duration: begun.elapsed(),
             started,
+            sent: self.sent,
         }
     }
 
     async fn send(&mut self, queued: &mut Queued) -> Result<Response, Failure> {
         let prepared = Arc::clone(&queued.prepared);
+        let id = queued.job.webhook_id;
+        self.shrink(queued).await?;
         let mut connection = self
             .connection
             .take()
@@ -145,14 +156,25 @@ impl Slot {
                 // known before the first byte is written, because afterwards nobody knows what the receiver saw.
                 yield_now().await;
             }
-            match self.exchange(connection, request).await {
+            match self.exchange(connection, request, &prepared, id).await {
                 // The receiver had closed the connection while it was idle; not a byte was written.
                 Err(Trouble::Unsent(again)) => request = *again,
                 outcome => return finish(outcome),
             }
         }
         let connection = self.open(&prepared).await?;
-        finish(self.exchange(connection, request).await)
+        finish(self.exchange(connection, request, &prepared, id).await)
+    }
+
+    /// Compresses the body of the job if its target wants that.
+    async fn shrink(&self, queued: &mut Queued) -> Result<(), Failure> {
+        if queued.prepared.is_large(&queued.job) {
+            let job = &mut queued.job;
+            job.body = gzip(std::mem::take(&mut job.body), self.deadline.due()).await?;
+            job.headers
+                .push((header::CONTENT_ENCODING.into(), "gzip".to_owned()));
+        }
+        Ok(())
     }
 
     async fn open(&self, prepared: &Prepared) -> Result<Connection, Failure> {
@@ -166,12 +188,25 @@ impl Slot {
     async fn exchange(
         &mut self,
         mut connection: Connection,
-        request: http::Request<crate::request::Payload>,
+        mut request: Request<Payload>,
+        prepared: &Prepared,
+        id: [u8; 16],
     ) -> Result<Response, Trouble> {
-        let (response, reuse) = connection
+        stamp(&mut request, id, &prepared.signing_keys, self.deadline.due())
+            .await
+            .map_err(Trouble::Failed)?;
+        let outcome = connection
             .exchange(request, &mut self.deadline, self.around.limits)
-            .await?;
+            .await;
+        self.sent = connection.has_written();
+        let (response, reuse) = outcome?;
         self.connection = reuse.then_some(connection);
+        if prepared.origin.is_read_by_proxy()
+            && response.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED.as_u16()
+        {
+            self.sent = false;
+            return Err(Trouble::Failed(refused_credentials()));
+        }
         Ok(response)
     }
 }

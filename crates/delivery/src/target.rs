@@ -4,10 +4,10 @@
 //! number of connections cannot exceed the limit, and no job can wait while a place is free.
 
 use crate::job::Job;
+use crate::lanes::Lanes;
 use crate::reactor::Command;
 use crate::request::{Origin, Prepared};
 use crate::sync::lock;
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
@@ -24,7 +24,7 @@ pub(crate) struct Target {
 
 struct State {
     prepared: Arc<Prepared>,
-    queue: VecDeque<Queued>,
+    queue: Lanes<Queued>,
     shares: Vec<Share>,
     last_slot: u64,
 }
@@ -55,7 +55,7 @@ impl Target {
     pub(crate) fn new(id: u32, prepared: Arc<Prepared>, max_concurrency: usize, threads: usize) -> Target {
         let mut state = State {
             prepared,
-            queue: VecDeque::new(),
+            queue: Lanes::new(),
             shares: (0..threads).map(|_| Share::default()).collect(),
             last_slot: 0,
         };
@@ -84,7 +84,7 @@ impl Target {
     /// Nothing is begun any more; slots leave when they are done.
     pub(crate) fn close(&self, withdrawn: &mut Vec<u64>, commands: &mut Commands) {
         let mut state = lock(&self.state);
-        withdrawn.extend(state.queue.drain(..).map(|queued| queued.job.key));
+        withdrawn.extend(state.queue.drain().map(|queued| queued.job.key));
         for share in &mut state.shares {
             share.limit = 0;
         }
@@ -100,13 +100,13 @@ impl Target {
         let mut state = lock(&self.state);
         while let Some(job) = jobs.next_if(|job| job.target == self.id) {
             let prepared = Arc::clone(&state.prepared);
-            state.queue.push_back(Queued { job, prepared });
+            state.queue.push(job.lane, Queued { job, prepared });
         }
         self.provide(&mut state, commands);
     }
 
     pub(crate) fn withdraw(&self, into: &mut Vec<u64>) {
-        into.extend(lock(&self.state).queue.drain(..).map(|queued| queued.job.key));
+        into.extend(lock(&self.state).queue.drain().map(|queued| queued.job.key));
     }
 
     /// What `slot` of `thread` does next. `connected` is where its connection leads, if it has one; `parked` says
@@ -131,7 +131,7 @@ impl Target {
         };
         let leads_on = connected.is_some_and(|origin| *origin == *state.prepared.origin);
         if share.live <= share.limit {
-            if let Some(queued) = state.queue.pop_front() {
+            if let Some(queued) = state.queue.pop() {
                 place.map(|at| share.parked.remove(at));
                 return Next::Job(Box::new(queued));
             }

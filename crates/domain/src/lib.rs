@@ -9,36 +9,52 @@
 //! |---|---|
 //! | [`failure`], [`outcome`] | what an answer, or the lack of one, means for the event |
 //! | [`backoff`], [`retry_after`] | how long the next attempt waits |
+//! | [`breaker`], [`rate`] | when a target is called, and when it is left alone |
+//! | [`fair`] | who gets the places that are free |
+//! | [`pattern`] | which event types a subscription is about |
+//! | [`envelope`], [`signature`] | what is sent for an event, and whether a message is what its sender signed |
 //! | [`target`], [`endpoint`], [`headers`] | whether a target can be set as written |
+//! | [`keys`] | what a producer's keys may look like, and the number an ordering key is known by |
 //! | [`names`], [`capability`], [`nearest`] | whether a name is one of ours, and which one was probably meant |
 //! | [`event_id`] | the bytes of an id that sorts by time |
+//! | [`slack`] | what Slack is sent for an event |
 //! | [`problem`], [`shown`] | how a user's mistake is put into words |
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};
 //! use tms_domain::backoff::RetryPolicy;
 //! use tms_domain::outcome::{Answer, Step, classify, next_step};
+//! use tms_domain::target::{OnAmbiguous, Profile};
 //!
-//! let answer = Answer { status: 503, retry_after: Some("30") };
-//! let verdict = classify(Ok(answer), SystemTime::UNIX_EPOCH);
+//! let answer = Answer { status: 503, retry_after: Some("30"), body: None };
+//! let verdict = classify(Profile::Generic, OnAmbiguous::Retry, true, Ok(answer), SystemTime::UNIX_EPOCH);
 //! let step = next_step(verdict, 0, 3, &RetryPolicy::default(), Duration::from_secs(300), 0.5);
 //! assert!(matches!(step, Step::Retry { delay, .. } if delay == Duration::from_secs(30)));
 //! ```
 #![forbid(unsafe_code)]
 
 pub mod backoff;
+pub mod breaker;
 pub mod capability;
 pub mod endpoint;
+pub mod envelope;
 pub mod event_id;
 pub mod failure;
+pub mod fair;
 pub mod headers;
+pub mod keys;
 pub mod mask;
 pub mod names;
 pub mod nearest;
 pub mod outcome;
+pub mod pattern;
 pub mod problem;
+pub mod rate;
 pub mod retry_after;
 pub mod shown;
+pub mod signature;
+pub mod slack;
+mod steady;
 pub mod target;
 
 #[cfg(test)]

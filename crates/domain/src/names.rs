@@ -90,6 +90,12 @@ fn misplaced(what: &str, value: &str, place: usize) -> Problem {
     ))
 }
 
+/// Whether events can be enqueued for this target before anybody has set it: `realtime` needs no setting.
+#[must_use]
+pub fn is_built_in_target(name: &str) -> bool {
+    name == "realtime"
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -3,11 +3,15 @@
 //! [`classify`] looks at one attempt alone; [`next_step`] adds how often the event was tried and how its target
 //! wants to be retried.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::backoff::RetryPolicy;
 use crate::failure::Failure;
-use crate::retry_after;
+use crate::target::{OnAmbiguous, Profile};
+
+mod slack;
+mod status;
 
 /// The four kinds of error that attempts, tasks and dead letters are sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,12 +40,24 @@ impl ErrorType {
 }
 
 /// What matters of a complete HTTP response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Answer<'a> {
     /// The status of the final response.
     pub status: u16,
     /// The Retry-After header, as received.
     pub retry_after: Option<&'a str>,
+    /// The beginning of the body; None when nothing of it was kept, which is not the same as an empty one.
+    pub body: Option<&'a [u8]>,
+}
+
+/// Leaves out the body: receivers repeat what they were sent.
+impl fmt::Debug for Answer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("retry_after", &self.retry_after)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What one attempt alone says.
@@ -62,6 +78,13 @@ pub enum Verdict {
     Dead {
         /// The kind of error.
         error: ErrorType,
+        /// One line for people.
+        message: String,
+    },
+    /// The whole target takes nothing at present: the event waits with it, and the attempt is not counted.
+    Hold {
+        /// True when the target is to be paused until a person resumes it, false when it is to be tried again later.
+        pause: bool,
         /// One line for people.
         message: String,
     },
@@ -90,9 +113,17 @@ pub enum Step {
         /// True when only the retries ran out, so a later round may succeed; false when the failure is permanent.
         exhausted: bool,
     },
+    /// It stays as it is, and its target is held.
+    Hold {
+        /// True when the target is to be paused until a person resumes it, false when it is to be tried again later.
+        pause: bool,
+        /// One line for people.
+        message: String,
+    },
 }
 
-/// Says what one attempt means. `now` is what a Retry-After date is compared with.
+/// Says what one attempt means. `sent` says whether any of the request may have reached the receiver; `now` is what a
+/// Retry-After date is compared with.
 ///
 /// | answer | verdict |
 /// |---|---|
@@ -101,6 +132,7 @@ pub enum Step {
 /// | 401, 403, 407 | dead, external_api: the event is right and the receiver will not have us |
 /// | 408 | retry, timeout |
 /// | 409, 425 | retry, external_api |
+/// | 410 | hold, and pause the target: the receiver wants no more of anything |
 /// | 429 | retry, quota_exceeded |
 /// | other 4xx | dead, validation |
 /// | 504 | retry, timeout |
@@ -110,123 +142,90 @@ pub enum Step {
 /// 501 and 505 are retried too: they mostly come from a gateway in the middle of a deployment, a few attempts cost
 /// little, and a wrongly dead event costs a person's time. Retry-After counts on every answer that is retried.
 ///
+/// [`Profile::N8n`] differs in one line:
+///
+/// | answer | verdict |
+/// |---|---|
+/// | 404 whose body says that the webhook is not registered, or of whose body nothing was kept | hold: the workflow is inactive |
+///
+/// [`Profile::Slack`] differs in these:
+///
+/// | answer | verdict |
+/// |---|---|
+/// | 2xx with the body `ok` or `{"ok": true}`, or of whose body nothing was kept | delivered |
+/// | 2xx with an error word of Slack's that names a mistake | dead, validation |
+/// | 2xx with anything else | retry, external_api: Slack always says `ok`, so this was some other server |
+/// | 410 | dead, validation: one channel is archived, which says nothing of the address |
+///
+/// Its other permanent errors (400, 403, 404), 429 and 5xx are those of the first table, with Slack's word for the
+/// error when it is one of the known ones: nothing else of an answer is repeated.
+///
 /// Of the failures, [`Failure::AddressRefused`] and [`Failure::InvalidRequest`] are dead (validation). All others
-/// are retried, certificate problems included, since the receiver's side can repair them.
+/// are retried, certificate problems included, since the receiver's side can repair them. But where the request was
+/// `sent` and the target says [`OnAmbiguous::Dead`], they are dead, with the kind of error they have anyway: whether
+/// it arrived cannot be known, and a person decides. An answer, whatever its status, is not ambiguous.
 #[must_use]
-pub fn classify(answer: Result<Answer<'_>, &Failure>, now: SystemTime) -> Verdict {
+pub fn classify(
+    profile: Profile,
+    on_ambiguous: OnAmbiguous,
+    sent: bool,
+    answer: Result<Answer<'_>, &Failure>,
+    now: SystemTime,
+) -> Verdict {
     match answer {
-        Ok(answer) => classify_status(answer, now),
-        Err(failure) => classify_failure(failure),
+        Ok(answer) => match profile {
+            Profile::Generic => status::classify(answer, "", now),
+            Profile::N8n => n8n(answer, now),
+            Profile::Slack => slack::classify(answer, now),
+        },
+        Err(failure) => classify_failure(failure, sent && on_ambiguous == OnAmbiguous::Dead),
     }
 }
 
-fn classify_status(answer: Answer<'_>, now: SystemTime) -> Verdict {
-    let status = answer.status;
-    let dead = |error, why| Verdict::Dead {
-        error,
-        message: describe(status, why),
-    };
-    let retry = |error, why| Verdict::Retry {
-        error,
-        message: describe(status, why),
-        not_before: answer
-            .retry_after
-            .and_then(|value| retry_after::parse(value, now)),
-    };
-    match status {
-        200..=299 => Verdict::Delivered,
-        300..=399 => dead(
-            ErrorType::Validation,
-            "redirects are not followed; the target's url must be the final address",
-        ),
-        401 | 407 => dead(ErrorType::ExternalApi, "the credentials were not accepted"),
-        403 => dead(ErrorType::ExternalApi, "access was refused"),
-        408 => retry(ErrorType::Timeout, ""),
-        409 | 425 => retry(ErrorType::ExternalApi, ""),
-        410 => dead(ErrorType::Validation, "the address is gone for good"),
-        429 => retry(ErrorType::QuotaExceeded, "the receiver asks for fewer requests"),
-        400..=499 => dead(ErrorType::Validation, ""),
-        504 => retry(ErrorType::Timeout, ""),
-        500..=599 => retry(ErrorType::ExternalApi, ""),
-        100..=199 => retry(
-            ErrorType::ExternalApi,
-            "an interim response came as the final one",
-        ),
-        _ => retry(ErrorType::ExternalApi, "not a valid HTTP status"),
+/// What n8n answers while the workflow behind a webhook is inactive (404). A body of which nothing was kept counts as this
+/// one: a target held by mistake costs a look at it, events that are dead by mistake cost the work of bringing them back.
+fn n8n(answer: Answer<'_>, now: SystemTime) -> Verdict {
+    let is_inactive = answer.status == 404
+        && answer.body.is_none_or(|body| {
+            let body = String::from_utf8_lossy(body);
+            body.contains("webhook") && body.contains("not registered")
+        });
+    if is_inactive {
+        return Verdict::Hold {
+            pause: false,
+            message: status::describe(404, "n8n has no active workflow for this webhook"),
+        };
     }
+    status::classify(answer, "", now)
 }
 
-fn classify_failure(failure: &Failure) -> Verdict {
+fn classify_failure(failure: &Failure, ambiguous_is_dead: bool) -> Verdict {
     let message = failure.to_string();
-    let retry = |error, message| Verdict::Retry {
-        error,
-        message,
-        not_before: None,
-    };
-    match failure {
-        Failure::Timeout(_) => retry(ErrorType::Timeout, message),
+    let error = match failure {
+        Failure::Timeout(_) => ErrorType::Timeout,
         Failure::Resolve(_)
         | Failure::Connect(_)
         | Failure::Tls(_)
         | Failure::Closed(_)
-        | Failure::Protocol(_) => retry(ErrorType::ExternalApi, message),
-        Failure::AddressRefused(_) | Failure::InvalidRequest(_) => Verdict::Dead {
-            error: ErrorType::Validation,
-            message,
-        },
+        | Failure::Protocol(_) => ErrorType::ExternalApi,
+        Failure::AddressRefused(_) | Failure::InvalidRequest(_) => {
+            return Verdict::Dead {
+                error: ErrorType::Validation,
+                message,
+            };
+        }
+    };
+    if ambiguous_is_dead {
+        return Verdict::Dead {
+            error,
+            message: format!("{message}; the request was sent, so it may have been delivered"),
+        };
     }
-}
-
-/// The status with its usual name, since the reason phrase that was sent is the receiver's text, and what it means.
-fn describe(status: u16, why: &str) -> String {
-    let mut message = format!("HTTP {status}");
-    if let Some(name) = status_name(status) {
-        message.push(' ');
-        message.push_str(name);
+    Verdict::Retry {
+        error,
+        message,
+        not_before: None,
     }
-    if !why.is_empty() {
-        message.push_str(": ");
-        message.push_str(why);
-    }
-    message
-}
-
-/// The names of the statuses that webhooks really meet (RFC 9110, section 15; RFC 6585; RFC 8470).
-fn status_name(status: u16) -> Option<&'static str> {
-    Some(match status {
-        301 => "Moved Permanently",
-        302 => "Found",
-        303 => "See Other",
-        304 => "Not Modified",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        402 => "Payment Required",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        406 => "Not Acceptable",
-        407 => "Proxy Authentication Required",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        410 => "Gone",
-        411 => "Length Required",
-        413 => "Content Too Large",
-        415 => "Unsupported Media Type",
-        421 => "Misdirected Request",
-        422 => "Unprocessable Content",
-        425 => "Too Early",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        _ => return None,
-    })
 }
 
 /// Says what happens to the event.
@@ -234,7 +233,7 @@ fn status_name(status: u16) -> Option<&'static str> {
 /// `retry_count` is the number of retries already made, so 0 when the first attempt has just failed; once it has
 /// reached `max_retries` a retry becomes dead with `exhausted`. The delay is the policy's backoff (`random` is
 /// uniform in [0, 1)) or the wait the receiver asked for, whichever is longer, but a receiver cannot ask for more
-/// than `retry_after_cap`.
+/// than `retry_after_cap`. A held event has no delay and burns no retry: it goes on with its target.
 #[must_use]
 pub fn next_step(
     verdict: Verdict,
@@ -246,6 +245,7 @@ pub fn next_step(
 ) -> Step {
     match verdict {
         Verdict::Delivered => Step::Delivered,
+        Verdict::Hold { pause, message } => Step::Hold { pause, message },
         Verdict::Dead { error, message } => Step::Dead {
             error,
             message,

@@ -1,132 +1,324 @@
-//! From due events to jobs of the I/O thread.
+//! From due events to jobs of the I/O thread: which queues are read, how far, and for whom.
 
-use tms_delivery::{HeaderKey, HeaderName, Job};
-use uuid::Uuid;
+use tms_delivery::Job;
+use tms_domain::target::Delivery;
 
-use super::{Dispatcher, Flight};
+use super::lanes::{Company, Walk};
+use super::local::LocalEvent;
+use super::order::{Key, Turn};
+use super::targets::Unknown;
+use super::{Dispatcher, Flight, jobs};
 use crate::pg::spi::{self, Session};
 use crate::pg::{jsonb, server, worker};
 use crate::settings;
-use crate::store::events::{self, DueEvent, Position};
-
-const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
-const EVENT_TYPE: HeaderName = HeaderName::from_static("tms-event-type");
+use crate::store::events::{self, DueEvent, DueEvents, KeyQuestion, Position};
 
 /// A target is asked again only when so many of its places are free, unless few are needed: each question costs.
 const WORTHWHILE: usize = 4;
+/// Rows that are looked at in one transaction: a queue full of events whose turn it is not is walked in pieces.
+const MOST_ROWS: usize = 8192;
+
+/// What a look through the queues has brought.
+#[derive(Default)]
+pub(super) struct Handed {
+    jobs: Vec<Job>,
+    pub(super) local: Vec<LocalEvent>,
+    /// The memory for bodies is used up.
+    is_full: bool,
+}
+
+/// A place in a target's queues that an event was found at.
+#[derive(Clone, Copy)]
+struct Place {
+    target: u32,
+    lane: usize,
+}
 
 impl Dispatcher {
-    /// Fills each target's window from its queue.
+    /// Fills each target's window from its queues.
     pub(super) fn hand_out(&mut self) -> Result<(), worker::Failed> {
-        let wanting: Vec<u32> = self
-            .targets
-            .round()
-            .into_iter()
-            .filter(|id| self.room_of(*id) > 0)
-            .collect();
+        let wanting = self.wanting();
         if wanting.is_empty() {
             return Ok(());
         }
-        let mut jobs = Vec::new();
+        let mut handed = Handed::default();
         let result = worker::transaction(|| {
-            spi::connect(|session| {
-                for id in &wanting {
-                    self.fetch_for(session, *id, &mut jobs);
-                }
-            });
+            spi::connect(|session| self.fetch(session, &wanting, &mut handed));
         });
-        // What was read is in flight by now, also when a later target's statement failed.
-        self.engine.submit(jobs);
-        result
+        // What was read is in flight by now, also when a later statement failed.
+        self.engine.submit(handed.jobs);
+        // Answers bring the next look; what the database delivers has none.
+        self.is_behind |= !handed.local.is_empty();
+        let written = self.deliver_locally(handed.local);
+        result.and(written)
+    }
+
+    /// Targets that have something and may be sent it.
+    fn wanting(&mut self) -> Vec<u32> {
+        let mut wanting = self.targets.round();
+        for id in self.keys.targets_with_ready() {
+            if !wanting.contains(&id) && self.targets.get(id).is_some_and(|target| target.is_served()) {
+                wanting.push(id);
+            }
+        }
+        wanting.retain(|id| {
+            let is_braked = self
+                .targets
+                .get_mut(*id)
+                .is_some_and(|target| target.brakes.admits() == 0);
+            if is_braked {
+                self.braked.push(*id);
+            }
+            !is_braked && self.room_of(*id) > 0
+        });
+        wanting
     }
 
     /// How many events a target may be given now.
-    fn room_of(&self, id: u32) -> usize {
-        let Some(target) = self.targets.get(id) else {
+    fn room_of(&mut self, id: u32) -> usize {
+        let is_crowded = self.on_their_way >= settings::max_in_flight();
+        let Some(target) = self.targets.get_mut(id) else {
             return 0;
         };
-        let limit = if self.on_their_way < settings::max_in_flight() {
-            target.window()
-        } else {
+        let limit = if is_crowded {
             target.fair_share()
-        };
-        let free = limit.saturating_sub(target.on_their_way);
-        if free * WORTHWHILE < limit && target.on_their_way > 0 {
-            0
         } else {
-            free
+            target.window()
+        };
+        let mut free = limit.saturating_sub(target.on_their_way);
+        if free * WORTHWHILE < limit && target.on_their_way > 0 {
+            // A company with nothing on its way has a place, whatever the others hold.
+            free = target.lanes.left_out();
+        }
+        free.min(target.brakes.admits())
+    }
+
+    fn fetch(&mut self, session: &Session, wanting: &[u32], handed: &mut Handed) {
+        for id in wanting {
+            self.learn_lanes(session, *id);
+        }
+        let now = server::now();
+        self.follow_keys(session, wanting, now, handed);
+        let mut seen = 0;
+        while !handed.is_full {
+            let plan = self.plan(wanting);
+            if plan.is_empty() {
+                break;
+            }
+            if seen >= MOST_ROWS {
+                self.is_behind = true;
+                break;
+            }
+            seen += self.walk(session, &plan, now, handed).max(1);
+        }
+        for id in wanting {
+            self.learn_next_due(session, *id, now);
         }
     }
 
-    fn fetch_for(&mut self, session: &Session, id: u32, jobs: &mut Vec<Job>) {
+    /// Asks the table which queues a target has, where that is not known.
+    fn learn_lanes(&mut self, session: &Session, id: u32) {
+        let Some(target) = self.targets.get(id) else {
+            return;
+        };
+        let (name, unknown) = (std::sync::Arc::clone(&target.name), target.lanes_unknown);
+        if unknown != Unknown::Nothing {
+            for (company, priority) in events::lanes(session, &name) {
+                self.targets.found(id, company, priority, unknown == Unknown::All);
+            }
+            if let Some(target) = self.targets.get_mut(id) {
+                target.lanes_unknown = Unknown::Nothing;
+            }
+        }
         let Some(target) = self.targets.get_mut(id) else {
             return;
         };
-        let name = std::sync::Arc::clone(&target.name);
-        if target.queue.priorities_unknown() {
-            target
-                .queue
-                .learned_priorities(events::priorities(session, &name));
-        }
-        let now = server::now();
-        let mut room = self.room_of(id);
-        while room > 0 {
-            let Some((priority, behind)) = self.targets.get(id).and_then(|target| target.queue.next_walk())
-            else {
-                break;
-            };
-            let before = jobs.len();
-            let (reached, at_end) = self.walk(session, id, priority, (behind, now, room), jobs);
-            let stalled = reached == behind && !at_end;
-            if let Some(target) = self.targets.get_mut(id) {
-                target.queue.walked(priority, reached, at_end);
-            }
-            room = room.saturating_sub(jobs.len() - before);
-            if stalled {
-                break;
+        for lane in target.lanes.with_unknown_priorities() {
+            let (company, _) = target.lanes.priorities(lane);
+            let priorities = events::priorities(session, &name, company.as_ref());
+            if let Some(lane) = target.lanes.get_mut(lane) {
+                lane.queue.learned_priorities(priorities);
             }
         }
-        self.learn_next_due(session, id, now);
     }
 
-    /// One statement's worth of a walk: how far it came, and whether that is the end.
+    /// What to read next, for all targets together.
+    fn plan(&mut self, wanting: &[u32]) -> Vec<(u32, Walk)> {
+        let mut plan = Vec::new();
+        for id in wanting {
+            let room = self.room_of(*id);
+            if let Some(target) = self.targets.get_mut(*id).filter(|_| room > 0) {
+                plan.extend(target.lanes.plan(room).into_iter().map(|walk| (*id, walk)));
+            }
+        }
+        plan
+    }
+
+    /// Reads what was planned and hands out what may go; answers how many rows were seen.
     fn walk(
         &mut self,
         session: &Session,
-        id: u32,
-        priority: i32,
-        (behind, now, room): (Position, i64, usize),
-        jobs: &mut Vec<Job>,
-    ) -> (Position, bool) {
-        let Some(name) = self
-            .targets
-            .get(id)
-            .map(|target| std::sync::Arc::clone(&target.name))
-        else {
-            return (behind, true);
-        };
-        let mut reached = behind;
-        let mut stopped = false;
-        let limit = i64::try_from(room).unwrap_or(i64::MAX);
-        let found = events::walk(session, &name, priority, behind, now, limit, |event| {
-            let position = event.position;
-            if !self.take(id, event, jobs) {
-                stopped = true;
-                return false;
+        plan: &[(u32, Walk)],
+        now: i64,
+        handed: &mut Handed,
+    ) -> usize {
+        let names: Vec<_> = plan.iter().map(|(id, _)| self.name_of(*id)).collect();
+        let walks: Vec<_> = plan
+            .iter()
+            .zip(&names)
+            .map(|((_, walk), name)| events::Walk {
+                target: name,
+                company: walk.company,
+                priority: walk.priority,
+                behind: walk.behind,
+                limit: walk.limit,
+            })
+            .collect();
+        let found = events::walk(session, &walks, now);
+        self.ask_for_heads(session, plan, &found);
+        let mut reached: Vec<(Position, usize)> = plan.iter().map(|(_, walk)| (walk.behind, 0)).collect();
+        for event in &found.events {
+            let (id, walk) = &plan[event.asked];
+            if handed.is_full {
+                break;
             }
-            reached = position;
-            true
-        });
-        (reached, !stopped && found < room)
+            let place = Place {
+                target: *id,
+                lane: walk.lane,
+            };
+            if self.take_turn(place, event, handed) {
+                reached[event.asked] = (event.position, reached[event.asked].1 + 1);
+            }
+        }
+        for ((id, walk), (behind, count)) in plan.iter().zip(reached) {
+            if let Some(target) = self.targets.get_mut(*id) {
+                let at_end = !handed.is_full && count < walk.limit;
+                target.lanes.walked(walk, behind, at_end);
+            }
+        }
+        found.events.len()
+    }
+
+    fn name_of(&self, id: u32) -> std::sync::Arc<str> {
+        self.targets
+            .get(id)
+            .map_or_else(|| std::sync::Arc::from(""), |target| std::sync::Arc::clone(&target.name))
+    }
+
+    /// Asks the table for the first event of each key among the found ones of which that is not known.
+    fn ask_for_heads(&mut self, session: &Session, plan: &[(u32, Walk)], found: &DueEvents) {
+        let mut asked = Vec::new();
+        for event in &found.events {
+            let Some(key) = key_of(plan[event.asked].0, event) else {
+                continue;
+            };
+            let is_unknown = self.keys.turn(key, event.position.seq) == Turn::Unknown;
+            if is_unknown && !self.flights.contains_key(&event.position.seq.cast_unsigned()) {
+                asked.push(key);
+            }
+        }
+        asked.sort_unstable();
+        asked.dedup();
+        if !asked.is_empty() {
+            for event in self.first_of(session, &asked).events {
+                self.keys.waits(asked[event.asked], event.position.seq);
+            }
+        }
+    }
+
+    fn first_of(&self, session: &Session, keys: &[Key]) -> DueEvents {
+        let names: Vec<_> = keys.iter().map(|key| self.name_of(key.target)).collect();
+        let questions: Vec<_> = keys
+            .iter()
+            .zip(&names)
+            .map(|(key, name)| KeyQuestion {
+                target: name,
+                hash: key.hash,
+                floor: self.keys.floor(*key),
+                skips_dead: self
+                    .targets
+                    .get(key.target)
+                    .is_some_and(|target| target.skips_dead()),
+            })
+            .collect();
+        events::first_of_keys(session, &questions)
+    }
+
+    /// Keys whose first event is finished: the next one goes, if it is due.
+    fn follow_keys(&mut self, session: &Session, wanting: &[u32], now: i64, handed: &mut Handed) {
+        let mut keys = Vec::new();
+        for id in wanting {
+            let room = self.room_of(*id);
+            keys.extend(self.keys.take_ready(*id, room));
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        if keys.is_empty() {
+            return;
+        }
+        let found = self.first_of(session, &keys);
+        let mut next: Vec<Option<&DueEvent>> = vec![None; keys.len()];
+        for event in &found.events {
+            next[event.asked] = Some(event);
+        }
+        for (key, event) in keys.into_iter().zip(next) {
+            match event {
+                None => self.keys.ended(key),
+                Some(event) => self.follow(key, event, now, handed),
+            }
+        }
+    }
+
+    fn follow(&mut self, key: Key, event: &DueEvent, now: i64, handed: &mut Handed) {
+        let Position { available_at, seq } = event.position;
+        if self.flights.contains_key(&seq.cast_unsigned()) {
+            return;
+        }
+        self.keys.waits(key, seq);
+        let Some(target) = self.targets.get_mut(key.target) else {
+            return;
+        };
+        if available_at > now {
+            if available_at < i64::MAX {
+                target.lanes.due_at(event.company, available_at);
+            }
+            return;
+        }
+        let lane = target.lanes.of(event.company);
+        let place = Place {
+            target: key.target,
+            lane,
+        };
+        if !self.take_turn(place, event, handed) {
+            self.keys.look_again(key);
+        }
+    }
+
+    /// Hands an event out if it is its turn; false when it must be met again.
+    fn take_turn(&mut self, place: Place, event: &DueEvent, handed: &mut Handed) -> bool {
+        let seq = event.position.seq;
+        if self.flights.contains_key(&seq.cast_unsigned()) {
+            return true;
+        }
+        let key = key_of(place.target, event);
+        if let Some(key) = key
+            && self.keys.turn(key, seq) != Turn::Now
+        {
+            return true;
+        }
+        if !self.take(place, event, key, handed) {
+            handed.is_full = true;
+            return false;
+        }
+        if let Some(key) = key {
+            self.keys.sent(key, seq);
+        }
+        true
     }
 
     /// Makes a job of an event; false when the memory for bodies is used up.
-    fn take(&mut self, id: u32, event: DueEvent, jobs: &mut Vec<Job>) -> bool {
-        let key = event.position.seq.cast_unsigned();
-        if self.flights.contains_key(&key) {
-            return true;
-        }
-        let Some(target) = self.targets.get_mut(id) else {
+    fn take(&mut self, place: Place, event: &DueEvent, key: Option<Key>, handed: &mut Handed) -> bool {
+        let Some(target) = self.targets.get_mut(place.target) else {
             return true;
         };
         let size = jsonb::size(event.payload);
@@ -134,28 +326,35 @@ impl Dispatcher {
         if self.bytes + size > settings::max_in_flight_bytes() && target.on_their_way > 0 {
             return false;
         }
-        let mut body = Vec::with_capacity(size + size / 2);
-        jsonb::write_text(event.payload, &mut body);
-        target.on_their_way += 1;
+        let bytes = match &target.route.options.delivery {
+            Delivery::Http(http) => {
+                let job = jobs::request(event, http, place.target, place.lane, &self.source);
+                let bytes = job.body.len();
+                handed.jobs.push(job);
+                bytes
+            }
+            _ => {
+                let local = LocalEvent::of(event, place.target);
+                let bytes = local.payload.len();
+                handed.local.push(local);
+                bytes
+            }
+        };
+        target.sent(place.lane);
         self.on_their_way += 1;
-        self.bytes += body.len();
+        self.bytes += bytes;
         let flight = Flight {
             tid: event.tid,
             id: event.id,
-            target: id,
+            target: place.target,
             company: event.company,
             retry_count: event.retry_count,
             max_retries: event.max_retries,
-            bytes: body.len(),
+            key,
+            bytes,
             on_its_way: true,
         };
-        self.flights.insert(key, flight);
-        jobs.push(Job {
-            key,
-            target: id,
-            headers: headers_of(event),
-            body,
-        });
+        self.flights.insert(event.position.seq.cast_unsigned(), flight);
         true
     }
 
@@ -163,24 +362,15 @@ impl Dispatcher {
         let Some(target) = self.targets.get_mut(id) else {
             return;
         };
-        if target.queue.has_more() || !target.queue.next_due_unknown() {
-            return;
+        for lane in target.lanes.with_unknown_due() {
+            let (company, priorities): (Company, Vec<i32>) = target.lanes.priorities(lane);
+            let ask = |priority| events::next_due(session, &target.name, company.as_ref(), priority, now);
+            let times: Vec<i64> = priorities.into_iter().filter_map(ask).collect();
+            target.lanes.learned_next_due(lane, &times);
         }
-        let ask = |priority| events::next_due(session, &target.name, priority, now);
-        let times: Vec<i64> = target.queue.priorities().into_iter().filter_map(ask).collect();
-        target.queue.learned_next_due(times);
     }
 }
 
-fn headers_of(event: DueEvent) -> Vec<(HeaderKey, String)> {
-    let mut headers = Vec::with_capacity(2);
-    if let Some(serde_json::Value::Object(own)) = event.headers.and_then(jsonb::value) {
-        headers.extend(own.into_iter().filter_map(|(name, value)| {
-            let value = value.as_str()?.to_owned();
-            Some((HeaderKey::from(name), value))
-        }));
-    }
-    headers.push((WEBHOOK_ID.into(), Uuid::from_bytes(event.id).to_string()));
-    headers.push((EVENT_TYPE.into(), event.event_type));
-    headers
+fn key_of(target: u32, event: &DueEvent) -> Option<Key> {
+    event.ordering_hash.map(|hash| Key { target, hash })
 }

@@ -4,12 +4,22 @@
 //! written once, when its outcome is known. A crash forgets, and delivers again. No transaction is open while a request is on
 //! the wire.
 //!
-//! - [`queue`]: how far each target's queue was walked, and when to look again. - [`fetch`]: due events to jobs.
-//! - [`outcomes`]: answers to rows. - [`targets`]: the targets as the HTTP engine wants them.
+//! - [`targets`], [`target`], [`route`]: who is sent to, and how. - [`lanes`], [`queue`]: a target's queues, one a company, and how
+//!   far each was walked. - [`brakes`]: rate, circuit breaker, being held. - [`order`]: whose turn it is within an ordering key.
+//! - [`fetch`], [`jobs`]: due events to requests. - [`local`]: due events to messages in the database. - [`outcomes`]: answers to
+//!   rows. - [`health`]: what people are shown.
 
+mod brakes;
 mod fetch;
+mod health;
+mod jobs;
+mod lanes;
+mod local;
+mod order;
 mod outcomes;
 mod queue;
+mod route;
+mod target;
 mod targets;
 
 use std::collections::HashMap;
@@ -18,9 +28,9 @@ use std::time::{Duration, Instant};
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
-use tms_delivery::{Completion, Engine, EngineConfig};
+use tms_delivery::{Completion, Engine, EngineConfig, ProxySpec};
 
-use crate::pg::shmem::{NEVER, Slot, State};
+use crate::pg::shmem::{Slot, State};
 use crate::pg::spi::Tid;
 use crate::pg::{server, wake, worker};
 use crate::{settings, store, workers};
@@ -31,6 +41,8 @@ use targets::Targets;
 const SHOW_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a dispatcher that is held sleeps at a time.
 const HELD_INTERVAL: Duration = Duration::from_secs(60);
+/// Of so many parts of the time, looking through everything takes one at most.
+const RESCAN_SHARE: u32 = 200;
 /// Pause after a statement of ours had to give way to somebody's lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(200);
 
@@ -42,6 +54,8 @@ pub(crate) struct Flight {
     company: Option<[u8; 16]>,
     retry_count: i32,
     max_retries: i32,
+    /// Its ordering key.
+    key: Option<order::Key>,
     bytes: usize,
     /// The I/O thread has it; afterwards its outcome waits to be written.
     on_its_way: bool,
@@ -51,9 +65,19 @@ pub(crate) struct Flight {
 struct Dispatcher {
     slot: &'static Slot,
     engine: Engine,
-    /// What the engine was started with, in words: it cannot be changed while it runs.
-    engine_made_from: String,
+    /// What the engine was started with: it cannot be changed while it runs.
+    engine_made_from: EngineConfig,
     targets: Targets,
+    keys: order::Keys,
+    /// What events of this database say they come from.
+    source: String,
+    /// Targets that have something and may not be sent it now.
+    braked: Vec<u32>,
+    /// More rows were due than one look is to see.
+    is_behind: bool,
+    /// Targets to pause, with the reason.
+    to_pause: Vec<(std::sync::Arc<str>, String)>,
+    told: health::Shown,
     flights: HashMap<u64, Flight, queue::Numbers>,
     /// Bodies in flight.
     bytes: usize,
@@ -62,6 +86,10 @@ struct Dispatcher {
     outcomes: Outcomes,
     completions: Vec<Completion>,
     rescan_due: Instant,
+    rescan_began: Option<Instant>,
+    rescan_took: Duration,
+    /// What the clock said last.
+    last_now: i64,
     locked_until: Option<Instant>,
     /// A lock is being waited for, and the log says so.
     gave_way: bool,
@@ -94,7 +122,7 @@ pub(crate) fn run(database: u32) {
     let engine = match Engine::start(engine_config()) {
         Ok(engine) => engine,
         Err(error) => {
-            log!("tms: the dispatcher could not start its I/O thread: {error}");
+            report_engine(error);
             slot.last_error.store(1, Ordering::SeqCst);
             return;
         }
@@ -102,14 +130,23 @@ pub(crate) fn run(database: u32) {
     let mut dispatcher = Dispatcher {
         slot,
         engine,
-        engine_made_from: format!("{:?}", engine_config()),
+        engine_made_from: engine_config(),
         targets: Targets::default(),
+        keys: order::Keys::default(),
+        source: worker::transaction(jobs::source).unwrap_or_default(),
+        braked: Vec::new(),
+        is_behind: false,
+        to_pause: Vec::new(),
+        told: health::Shown::default(),
         flights: HashMap::default(),
         bytes: 0,
         on_their_way: 0,
         outcomes: Outcomes::default(),
         completions: Vec::new(),
         rescan_due: Instant::now(),
+        rescan_began: None,
+        rescan_took: Duration::ZERO,
+        last_now: i64::MIN,
         locked_until: None,
         gave_way: false,
         shown: None,
@@ -119,6 +156,22 @@ pub(crate) fn run(database: u32) {
     dispatcher.finish(&end);
 }
 
+/// Says in the log why the I/O threads cannot start.
+fn report_engine(problem: tms_domain::problem::Problem) {
+    let mut report = ErrorReport::new(
+        PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR,
+        format!("tms: the dispatcher cannot start its I/O threads: {}", problem.message),
+        "tms",
+    );
+    if let Some(detail) = problem.detail {
+        report = report.set_detail(detail);
+    }
+    if let Some(hint) = problem.hint {
+        report = report.set_hint(hint);
+    }
+    report.report(PgLogLevel::LOG);
+}
+
 fn engine_config() -> EngineConfig {
     EngineConfig {
         threads: settings::io_threads(),
@@ -126,6 +179,15 @@ fn engine_config() -> EngineConfig {
         idle_timeout: settings::idle_connection_timeout(),
         connect_timeout: settings::connect_timeout(),
         completion_batch: 256,
+        proxy: settings::http_proxy().map(|url| ProxySpec {
+            url,
+            no_proxy: settings::no_proxy()
+                .map(|list| list.split(',').map(|entry| entry.trim().to_owned()).collect())
+                .unwrap_or_default(),
+        }),
+        ca_file: settings::tls_ca_file(),
+        client_certificate: settings::tls_client_files(),
+        dns_cache: settings::dns_cache(),
         ..EngineConfig::default()
     }
 }
@@ -162,26 +224,27 @@ impl Dispatcher {
             if worker::reload_if_asked() {
                 // The launcher looks up this database's own tms.dispatch and tells by the slot's state.
                 self.rescan_due = Instant::now();
-                if self.engine_made_from != format!("{:?}", engine_config()) {
+                if self.engine_made_from != engine_config() {
                     // The launcher starts a dispatcher with the new settings at once.
                     return End::Asked;
                 }
             }
             self.slot.counters.wakeups.fetch_add(1, Ordering::Relaxed);
-            let result = self.step();
-            match result {
+            match self.step() {
                 Ok(()) => {}
                 Err(failed) if failed.is_passing() => self.give_way(&failed),
                 Err(failed) => return End::Failed(failed),
             }
             self.show();
+            self.show_targets();
             worker::wait(Some(self.engine.event_fd()), Some(self.pause()));
         }
     }
 
     fn step(&mut self) -> Result<(), worker::Failed> {
         self.take_answers();
-        if self.slot.targets_changed.swap(false, Ordering::SeqCst) {
+        let keys_ended = self.targets.must_reload(server::now());
+        if self.slot.targets_changed.swap(false, Ordering::SeqCst) || keys_ended {
             self.reload_targets()?;
         }
         // While held, notes are left where they are: commits see that and wake nobody.
@@ -191,12 +254,22 @@ impl Dispatcher {
         if self.locked_until.is_none_or(|until| Instant::now() >= until) {
             self.locked_until = None;
             let held_up = self.gave_way;
+            self.braked.clear();
+            self.is_behind = false;
             if self.slot.state() == State::Serving {
+                let rescan_began = self.rescan_began.take();
                 self.hand_out()?;
+                if let Some(began) = rescan_began {
+                    self.rescan_took = began.elapsed();
+                }
             } else {
                 self.withdraw_all();
             }
             self.write_outcomes()?;
+            self.pause_gone()?;
+            if self.slot.state() == State::Serving && self.keys.has_ready() {
+                self.hand_out()?;
+            }
             if held_up {
                 self.gave_way = false;
                 log!("tms: the dispatcher goes on");
@@ -206,11 +279,13 @@ impl Dispatcher {
     }
 
     fn reload_targets(&mut self) -> Result<(), worker::Failed> {
-        let loaded = worker::transaction(store::targets::all).inspect_err(|_| {
+        let loaded = worker::transaction(|| (store::targets::all(), store::installation::stamp())).inspect_err(|_| {
             self.slot.targets_changed.store(true, Ordering::SeqCst);
         })?;
-        let withdrawn = self.targets.load(&self.engine, loaded);
+        let (rows, stamp) = loaded;
+        let withdrawn = self.targets.load(&self.engine, rows, &stamp);
         self.targets.publish(self.slot);
+        self.told.stale();
         self.forget(&withdrawn);
         Ok(())
     }
@@ -228,7 +303,12 @@ impl Dispatcher {
             if let Some(flight) = self.flights.remove(key) {
                 self.on_their_way -= 1;
                 self.bytes -= flight.bytes;
-                self.targets.gave_back(flight.target);
+                if let Some(target) = self.targets.get_mut(flight.target) {
+                    target.gave_back(flight.company);
+                }
+                if let Some(of) = flight.key {
+                    self.keys.gave_back(of, key.cast_signed());
+                }
             }
         }
     }
@@ -236,34 +316,52 @@ impl Dispatcher {
     /// What commits have told since the last look, and what the clock says.
     fn take_notes(&mut self) {
         let now = server::now();
-        if self.slot.rescan.swap(false, Ordering::SeqCst) || Instant::now() >= self.rescan_due {
-            self.rescan_due = Instant::now() + settings::rescan_interval();
+        let is_back = now < self.last_now;
+        self.last_now = now;
+        // A clock that was set back makes due times lie ahead that were passed.
+        if self.slot.rescan.swap(false, Ordering::SeqCst) || is_back || Instant::now() >= self.rescan_due {
+            self.rescan_due = Instant::now() + self.rescan_interval();
+            self.rescan_began = Some(Instant::now());
             self.targets.rescan();
+            self.keys.forget();
             self.retry_refused();
         }
-        if self.slot.special.swap(false, Ordering::SeqCst) {
-            self.targets.look_for_special();
-        }
         if self.slot.due_noted.swap(false, Ordering::SeqCst) {
-            for (bucket, noted) in self.slot.due_from.iter().enumerate() {
-                if noted.load(Ordering::Relaxed) != NEVER {
-                    let from = noted.swap(NEVER, Ordering::SeqCst);
-                    self.targets.noted(bucket, from, now);
-                }
+            let targets = &mut self.targets;
+            self.slot.lanes.take(|lane| targets.noted(&lane, now));
+            if self.slot.lanes_missed.swap(false, Ordering::SeqCst) {
+                targets.missed(self.slot, now);
             }
         }
         self.targets.clock(now);
     }
 
-    fn pause(&self) -> Duration {
+    /// Looking through everything must not take more than a small share of the time: rows that are finished and cannot be vacuumed
+    /// make it slow.
+    fn rescan_interval(&self) -> Duration {
+        settings::rescan_interval().max(self.rescan_took * RESCAN_SHARE)
+    }
+
+    fn pause(&mut self) -> Duration {
         let mut pause = self.rescan_due.saturating_duration_since(Instant::now());
         if self.slot.state() != State::Serving {
             // Nothing is looked for; a change of state sets the latch.
             pause = HELD_INTERVAL;
+        } else if self.is_behind {
+            pause = Duration::ZERO;
         } else if let Some(due) = self.targets.next_due() {
             pause = pause.min(Duration::from_micros(
                 u64::try_from(due - server::now()).unwrap_or(0),
             ));
+        }
+        for id in &self.braked {
+            let target = self.targets.get_mut(*id);
+            if let Some(change) = target.and_then(|target| target.brakes.next_change()) {
+                pause = pause.min(change.saturating_duration_since(Instant::now()));
+            }
+        }
+        if let Some(due) = self.told.due_in() {
+            pause = pause.min(due);
         }
         if let Some(until) = self.locked_until {
             return pause

@@ -1,14 +1,15 @@
 //! From answers to rows: what each attempt meant, and writing many of them in one transaction.
 
 use std::sync::atomic::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pgrx::prelude::*;
 use tms_delivery::Completion;
 use tms_domain::mask::mask;
-use tms_domain::outcome::{self, Answer, Step, Verdict};
+use tms_domain::outcome::{self, Answer, ErrorType, Step, Verdict};
+use tms_domain::target::Profile;
 
-use super::targets::Target;
+use super::target::Target;
 use super::{Dispatcher, Flight};
 use crate::pg::server::{self, PG_EPOCH_US};
 use crate::pg::spi::{self, Session, Tid};
@@ -76,27 +77,78 @@ impl Dispatcher {
     }
 
     fn take_answer(&mut self, completion: Completion) {
-        let Some(flight) = self
+        if !self.came_back(completion.key) {
+            return;
+        }
+        let Some(target) = self
             .flights
-            .get_mut(&completion.key)
-            .filter(|flight| flight.on_its_way)
+            .get(&completion.key)
+            .and_then(|flight| self.targets.get(flight.target))
         else {
             return;
+        };
+        let answer = completion.result.as_ref().map(|response| Answer {
+            status: response.status,
+            retry_after: response.retry_after.as_deref(),
+            body: response.excerpt.as_deref(),
+        });
+        let verdict = outcome::classify(
+            target.profile(),
+            target.on_ambiguous(),
+            completion.sent,
+            answer,
+            SystemTime::now(),
+        );
+        let attempt = self.is_recorded(&verdict).then(|| {
+            let secrets = target.route.secrets.as_slice();
+            attempt_of(&completion, secrets)
+        });
+        self.settle(completion.key, verdict, completion.duration, attempt);
+    }
+
+    /// The I/O thread, or the database, is done with an event; false when nobody here knows of it.
+    pub(super) fn came_back(&mut self, key: u64) -> bool {
+        let Some(flight) = self.flights.get_mut(&key).filter(|flight| flight.on_its_way) else {
+            return false;
         };
         flight.on_its_way = false;
         self.on_their_way -= 1;
         self.bytes -= flight.bytes;
-        self.targets.answered(flight.target);
-        let retry = self
-            .targets
-            .get(flight.target)
-            .map(Target::retry)
-            .unwrap_or_default();
-        let answer = completion.result.as_ref().map(|response| Answer {
-            status: response.status,
-            retry_after: response.retry_after.as_deref(),
+        if let Some(target) = self.targets.get_mut(flight.target) {
+            target.answered(flight.company);
+        }
+        true
+    }
+
+    fn is_recorded(&self, verdict: &Verdict) -> bool {
+        match settings::record_attempts() {
+            RecordAttempts::None => false,
+            RecordAttempts::Failures => *verdict != Verdict::Delivered,
+            RecordAttempts::All => true,
+        }
+    }
+
+    /// An attempt without an answer of a receiver has ended so.
+    pub(super) fn judge(&mut self, key: u64, verdict: Verdict, took: Duration) {
+        let attempt = self.is_recorded(&verdict).then(|| Attempt {
+            status: None,
+            started: server::now().saturating_sub(i64::try_from(took.as_micros()).unwrap_or(0)),
+            duration_ms: took.as_secs_f64() * 1000.0,
+            excerpt: None,
         });
-        let verdict = outcome::classify(answer, SystemTime::now());
+        self.settle(key, verdict, took, attempt);
+    }
+
+    /// What becomes of the event, its target and its key.
+    fn settle(&mut self, key: u64, verdict: Verdict, took: Duration, attempt: Option<Attempt>) {
+        let Some(flight) = self.flights.get(&key) else {
+            return;
+        };
+        let Some(target) = self.targets.get_mut(flight.target) else {
+            return;
+        };
+        target.fate.took(took);
+        note_fate(target, &verdict);
         // Chance is only asked where it matters: the operating system's generator costs more than the rest of this.
         let random = if verdict == Verdict::Delivered {
             0.0
@@ -107,31 +159,70 @@ impl Dispatcher {
             verdict,
             u32::try_from(flight.retry_count).unwrap_or(0),
             u32::try_from(flight.max_retries).unwrap_or(0),
-            &retry,
+            &target.route.options.retry,
             settings::retry_after_cap(),
             random,
         );
-        let recorded = match settings::record_attempts() {
-            RecordAttempts::None => false,
-            RecordAttempts::Failures => step != Step::Delivered,
-            RecordAttempts::All => true,
-        };
+        let id = flight.target;
+        if let Step::Hold { pause, message } = &step {
+            self.hold_target(id, *pause, message);
+        }
+        self.withdraw_from_open(id);
+        self.told.stale();
         let counter = match step {
             Step::Delivered => &self.slot.counters.delivered,
-            Step::Retry { .. } => &self.slot.counters.failed,
+            Step::Retry { .. } | Step::Hold { .. } => &self.slot.counters.failed,
             Step::Dead { .. } => &self.slot.counters.dead,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        let secrets = self
+        self.outcomes.waiting.push(Outcome { key, step, attempt });
+    }
+
+    /// A receiver that is gone for good pauses its target, one that is not there at present is left alone for a while.
+    fn hold_target(&mut self, id: u32, pause: bool, message: &str) {
+        let Some(target) = self.targets.get_mut(id) else {
+            return;
+        };
+        // Before the pause is written, and when it cannot be: no more of it for now.
+        target.brakes.hold(message, None);
+        if pause {
+            let name = std::sync::Arc::clone(&target.name);
+            self.to_pause.push((name, message.to_owned()));
+        }
+    }
+
+    /// A target whose breaker has opened gets back what was not begun.
+    fn withdraw_from_open(&mut self, id: u32) {
+        let is_open = self
             .targets
-            .get(flight.target)
-            .map(|target| target.secrets.as_slice());
-        let attempt = recorded.then(|| attempt_of(&completion, secrets.unwrap_or(&[])));
-        self.outcomes.waiting.push(Outcome {
-            key: completion.key,
-            step,
-            attempt,
+            .get_mut(id)
+            .is_some_and(|target| target.on_their_way > 0 && target.brakes.is_open());
+        if is_open {
+            let keys = self.engine.withdraw(Some(id));
+            self.forget(&keys);
+        }
+    }
+
+    /// Pauses the targets whose receivers said that they are gone.
+    pub(super) fn pause_gone(&mut self) -> Result<(), worker::Failed> {
+        if self.to_pause.is_empty() {
+            return Ok(());
+        }
+        let names = std::mem::take(&mut self.to_pause);
+        let result = worker::transaction(|| {
+            for (name, reason) in &names {
+                crate::store::targets::set_paused(name, true, Some(reason));
+            }
         });
+        match &result {
+            Ok(()) => {
+                for (name, reason) in &names {
+                    log!("tms: target \"{name}\" is paused: {reason}");
+                }
+            }
+            Err(_) => self.to_pause = names,
+        }
+        result
     }
 
     /// Writes what waits. On an error nothing is lost: it waits on.
@@ -266,6 +357,8 @@ impl Dispatcher {
                 batch.letters.attempts.push(flight.retry_count.saturating_add(1));
                 batch.letters.permanent.push(!exhausted);
             }
+            // Nothing of it changes: it waits with its target.
+            Step::Hold { .. } => {}
         }
         if let Some(attempt) = &outcome.attempt {
             let target = self
@@ -276,13 +369,72 @@ impl Dispatcher {
         }
     }
 
+    /// An outcome is in the table: the event is no longer in flight, and its key goes on, or waits for it.
     fn written(&mut self, outcome: &Outcome, now: i64) {
         let Some(flight) = self.flights.remove(&outcome.key) else {
             return;
         };
-        if let (Step::Retry { .. }, Some(target)) = (&outcome.step, self.targets.get_mut(flight.target)) {
-            target.queue.due_at(due_after(&outcome.step, now));
+        let Some(target) = self.targets.get_mut(flight.target) else {
+            return;
+        };
+        let seq = outcome.key.cast_signed();
+        let is_finished = match &outcome.step {
+            Step::Delivered => true,
+            Step::Dead { .. } => target.skips_dead(),
+            Step::Retry { .. } => {
+                target.lanes.due_at(flight.company, due_after(&outcome.step, now));
+                false
+            }
+            Step::Hold { .. } => {
+                // Where it is in the table, a walk has passed it.
+                target.rescan();
+                false
+            }
+        };
+        match flight.key {
+            Some(key) if is_finished => self.keys.finished(key, seq),
+            Some(key) => self.keys.gave_back(key, seq),
+            None => {}
         }
+    }
+
+    /// An event's message and completion are in the table.
+    pub(super) fn finish_flight(&mut self, key: u64) {
+        let step = Step::Delivered;
+        let attempt = None;
+        self.written(&Outcome { key, step, attempt }, 0);
+    }
+}
+
+/// What an attempt says of its target.
+fn note_fate(target: &mut Target, verdict: &Verdict) {
+    let (is_well, message) = match verdict {
+        Verdict::Delivered => (true, None),
+        // The receiver is there: it is the event that it does not want, or the pace.
+        Verdict::Dead { message, .. } => (true, Some(message)),
+        Verdict::Retry { error, message, .. } => (*error == ErrorType::QuotaExceeded, Some(message)),
+        Verdict::Hold { message, .. } => (true, Some(message)),
+    };
+    if !matches!(verdict, Verdict::Hold { .. }) {
+        target.brakes.ended(is_well);
+    }
+    match message {
+        None => target.fate.delivered += 1,
+        Some(message) => {
+            target.fate.failed += 1;
+            target.fate.last_error = Some((server::now(), message.clone()));
+        }
+    }
+    if let Verdict::Retry {
+        error: ErrorType::QuotaExceeded,
+        not_before: Some(wait),
+        message,
+    } = verdict
+        && target.profile() == Profile::Slack
+    {
+        // Slack's limit is the webhook's, not the message's.
+        let wait = (*wait).min(settings::retry_after_cap());
+        target.brakes.hold(message, Some(wait));
     }
 }
 
@@ -292,6 +444,7 @@ impl Batch {
             Step::Delivered => ("delivered", None, None),
             Step::Retry { error, message, .. } => ("retry", Some(*error), Some(message.clone())),
             Step::Dead { error, message, .. } => ("dead", Some(*error), Some(message.clone())),
+            Step::Hold { message, .. } => ("held", None, Some(message.clone())),
         };
         let rows = &mut self.attempts;
         rows.events.push(flight.id);

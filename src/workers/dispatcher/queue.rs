@@ -1,4 +1,4 @@
-//! How far a target's queue was walked, and when to look at it again. Plain data: no statement is run in here.
+//! How far the queue of one target and company was walked, and when to look at it again. Plain data: no statement is run in here.
 //!
 //! A walk goes on behind the last row it saw, so that rows which are finished but not yet vacuumed are not visited again and
 //! again. What becomes due behind that place is told by commits (the earliest time they inserted), and looked for by the rescan.
@@ -8,7 +8,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::store::events::Position;
 
-/// One priority of one target.
+/// One priority.
 #[derive(Debug, Clone, Copy)]
 struct Cursor {
     behind: Position,
@@ -16,7 +16,7 @@ struct Cursor {
     at_end: bool,
 }
 
-/// The queue of one target.
+/// The queue of one target and company.
 #[derive(Debug)]
 pub(crate) struct Queue {
     /// By priority, negated so that the highest comes first.
@@ -29,20 +29,17 @@ pub(crate) struct Queue {
     priorities_unknown: bool,
 }
 
-impl Default for Queue {
-    fn default() -> Self {
-        let mut queue = Queue {
+impl Queue {
+    /// A queue that was empty until a commit told of it.
+    pub(crate) fn empty() -> Queue {
+        Queue {
             cursors: BTreeMap::new(),
             next_due: None,
-            next_due_unknown: true,
-            priorities_unknown: true,
-        };
-        queue.add_priority(0);
-        queue
+            next_due_unknown: false,
+            priorities_unknown: false,
+        }
     }
-}
 
-impl Queue {
     /// A priority exists; one that is known keeps its place.
     pub(crate) fn add_priority(&mut self, priority: i32) {
         self.cursors.entry(-i64::from(priority)).or_insert(Cursor {
@@ -70,33 +67,45 @@ impl Queue {
         self.next_due_unknown = true;
     }
 
-    /// From the beginning, with everything read anew.
-    pub(crate) fn rescan(&mut self) {
-        for cursor in self.cursors.values_mut() {
-            *cursor = Cursor {
-                behind: Position::START,
-                at_end: false,
-            };
-        }
+    /// A priority is walked from its beginning.
+    pub(crate) fn restart(&mut self, priority: i32) {
+        let cursor = Cursor {
+            behind: Position::START,
+            at_end: false,
+        };
+        self.cursors.insert(-i64::from(priority), cursor);
         self.next_due_unknown = true;
-        self.priorities_unknown = true;
     }
 
-    /// A commit added events that are due from `from` on.
-    pub(crate) fn noted(&mut self, from: i64, now: i64) {
+    /// Something may become due that no note told of.
+    pub(crate) fn ask_next_due(&mut self) {
+        self.next_due_unknown = true;
+    }
+
+    /// A commit added events that are due from `from` on; `is_special` when they are not all of priority 0, or not all due by
+    /// then. The time to look again is answered when that is in the future.
+    pub(crate) fn noted(&mut self, from: i64, is_special: bool, now: i64) -> Option<i64> {
+        if is_special {
+            self.look_for_special();
+        }
         if from > now {
             self.due_at(from);
-            return;
+            return Some(from);
         }
         // Just before the first row with this time.
         let before = Position {
             available_at: from.saturating_sub(1),
             seq: i64::MAX,
         };
+        self.cursors.entry(0).or_insert(Cursor {
+            behind: before,
+            at_end: false,
+        });
         for cursor in self.cursors.values_mut() {
             cursor.behind = cursor.behind.min(before);
             cursor.at_end = false;
         }
+        None
     }
 
     /// Something becomes due at this time.
@@ -109,15 +118,11 @@ impl Queue {
         if self.next_due.is_some_and(|due| due <= now) {
             self.next_due = None;
             self.next_due_unknown = true;
+            self.priorities_unknown |= self.cursors.is_empty();
             for cursor in self.cursors.values_mut() {
                 cursor.at_end = false;
             }
         }
-    }
-
-    /// When the clock alone makes something due.
-    pub(crate) fn next_due(&self) -> Option<i64> {
-        self.next_due
     }
 
     /// Whether the table must be asked for the next due time, once the walk is at its end.

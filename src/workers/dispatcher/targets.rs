@@ -1,149 +1,77 @@
-//! The targets of this database: as the HTTP engine wants them, with the state of each one's queue.
+//! All targets of this database: taken over from the table, found by the commits' notes, and taking turns.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use pgrx::prelude::*;
-use tms_delivery::{Engine, Scheme, TargetSpec};
-use tms_domain::backoff::RetryPolicy;
-use tms_domain::{endpoint, headers};
+use tms_delivery::Engine;
 
-use super::queue::Queue;
-use crate::pg::shmem::{BUCKETS, Slot};
+use super::lanes::Company;
+use super::route;
+use super::target::Target;
+use crate::pg::lanes::Noted;
+use crate::pg::server::{self, PG_EPOCH_US};
+use crate::pg::shmem::{BUCKETS, NEVER, Slot};
 use crate::pg::wake;
 use crate::store;
+use crate::store::targets::Target as Row;
 
-/// Most events of one target that wait in the I/O thread for a connection.
-const WIDEST_WINDOW: usize = 1024;
-/// The window of a target holds what it took in this share of a second lately.
-const WINDOW_SECONDS: f64 = 0.1;
-/// How often the rate is taken.
-const RATE_INTERVAL: Duration = Duration::from_millis(50);
-
-/// One target.
-pub(crate) struct Target {
-    pub(crate) name: Arc<str>,
-    pub(crate) queue: Queue,
-    /// Events the I/O thread has.
-    pub(crate) on_their_way: usize,
-    /// What a receiver's answer may repeat and nobody is to read: the URL behind the host, and the values of headers.
-    pub(crate) secrets: Vec<String>,
-    /// What the table says, to see what changed.
-    row: store::targets::Target,
-    /// The table does not have it any more; answers may still come.
-    is_gone: bool,
-    bucket: usize,
-    completed: usize,
-    rate_taken: Instant,
-    rate: f64,
-}
-
-impl Target {
-    fn new(row: store::targets::Target, secrets: Vec<String>) -> Target {
-        Target {
-            bucket: wake::bucket(&row.name),
-            name: Arc::from(row.name.as_str()),
-            queue: Queue::default(),
-            on_their_way: 0,
-            secrets,
-            is_gone: false,
-            completed: 0,
-            rate_taken: Instant::now(),
-            rate: 0.0,
-            row,
-        }
-    }
-
-    /// The table says something else of it now.
-    fn change(&mut self, row: store::targets::Target, secrets: Vec<String>) {
-        self.row = row;
-        self.secrets = secrets;
-        self.queue.rescan();
-    }
-
-    /// How its retries are spaced.
-    pub(crate) fn retry(&self) -> RetryPolicy {
-        self.row.retry
-    }
-
-    fn max_concurrency(&self) -> usize {
-        usize::try_from(self.row.max_concurrency).unwrap_or(1)
-    }
-
-    fn is_served(&self) -> bool {
-        !self.is_gone && !self.row.paused
-    }
-
-    /// How many events the I/O thread may have: enough to keep the connections busy until the next look, few for a target
-    /// that does not answer.
-    pub(crate) fn window(&self) -> usize {
-        let lately = (self.rate * WINDOW_SECONDS) as usize;
-        (2 * self.max_concurrency() + lately).min(WIDEST_WINDOW + self.max_concurrency())
-    }
-
-    /// What it may always have, however much the others hold.
-    pub(crate) fn fair_share(&self) -> usize {
-        self.max_concurrency()
-    }
-
-    /// Whether something may be sent to it, and is there as far as we know.
-    pub(crate) fn wants_work(&self) -> bool {
-        self.is_served() && self.queue.has_more()
-    }
-
-    fn answered(&mut self) {
-        self.on_their_way -= 1;
-        self.completed += 1;
-        let elapsed = self.rate_taken.elapsed();
-        if elapsed >= RATE_INTERVAL {
-            let now = self.completed as f64 / elapsed.as_secs_f64();
-            self.rate = 0.5 * self.rate + 0.5 * now;
-            self.completed = 0;
-            self.rate_taken = Instant::now();
-        }
-    }
+/// Which queues a target's lanes must be asked of the table for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    /// None.
+    Nothing,
+    /// There may be lanes that are not known; those that are known keep their place.
+    Some,
+    /// All of them, from their beginning.
+    All,
 }
 
 /// All of them.
 #[derive(Default)]
 pub(crate) struct Targets {
     by_id: HashMap<u32, Target>,
-    ids: HashMap<Arc<str>, u32>,
+    ids: HashMap<(Arc<str>, Company), u32>,
+    /// By the hash of the name: the target itself and companies' own versions of it.
+    by_hash: HashMap<u64, Vec<u32>>,
     last_id: u32,
     /// Which target is asked first; moves on with each round, so that none is always the last.
     first: usize,
     order: Vec<u32>,
+    /// When a signing key ends and the targets must be read again, in Unix seconds.
+    key_ends: Option<i64>,
 }
 
 impl Targets {
     /// Takes over what the table says. Returns the keys of jobs that were withdrawn unsent, of targets that were paused,
     /// changed or removed.
-    pub(crate) fn load(&mut self, engine: &Engine, rows: Vec<store::targets::Target>) -> Vec<u64> {
-        let mut withdrawn = Vec::new();
-        let present: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
-        let gone: Vec<Arc<str>> = self
-            .ids
-            .keys()
-            .filter(|name| !present.contains(&&***name))
-            .cloned()
+    pub(crate) fn load(&mut self, engine: &Engine, mut rows: Vec<Row>, stamp: &str) -> Vec<u64> {
+        add_built_in(&mut rows, stamp);
+        let mut withdrawn = self.remove_missing(engine, &rows);
+        let unix_now = server::now().saturating_add(PG_EPOCH_US) / 1_000_000;
+        let bases: HashMap<String, Row> = rows
+            .iter()
+            .filter(|row| row.company.is_none())
+            .map(|row| (row.name.clone(), row.clone()))
             .collect();
-        for name in gone {
-            if let Some(id) = self.ids.remove(&name) {
-                withdrawn.extend(engine.remove_target(id));
-                // Its state stays until the last answer came: completions still name it.
-                if let Some(target) = self.by_id.get_mut(&id) {
-                    target.is_gone = true;
-                }
-            }
-        }
+        let keys_ended = self.key_ends.is_some_and(|end| end <= unix_now);
+        let mut versions_changed = false;
         for row in rows {
-            let id = self.id_of(&row.name);
-            if self.by_id.get(&id).is_some_and(|target| target.row == row) {
+            let base = row.company.and_then(|_| bases.get(&row.name));
+            let id = self.id_of(&row);
+            let is_same = |target: &Target| target.row == row && !target.is_gone;
+            let is_base_same = base.is_none_or(|base| {
+                self.ids
+                    .get(&(Arc::from(base.name.as_str()), None))
+                    .and_then(|id| self.by_id.get(id))
+                    .is_some_and(|known| known.row == *base)
+            });
+            if !keys_ended && is_base_same && self.by_id.get(&id).is_some_and(is_same) {
                 continue;
             }
-            let Some(spec) = spec_of(&row) else {
+            versions_changed |= row.company.is_some();
+            let Some(route) = route::of(&row, base, unix_now) else {
                 warning!(
                     "tms: target \"{}\" cannot be used as it is stored; set it again with tms_target_set",
                     row.name
@@ -151,27 +79,71 @@ impl Targets {
                 continue;
             };
             withdrawn.extend(engine.withdraw(Some(id)));
-            let secrets = secrets_of(&row, &spec);
-            engine.set_target(id, spec);
+            if let Some(spec) = &route.spec {
+                engine.set_target(id, spec.clone());
+            }
+            let is_foreign = row.installation != stamp;
             match self.by_id.get_mut(&id) {
-                Some(target) => target.change(row, secrets),
+                Some(target) => target.change(row, route, is_foreign),
                 None => {
-                    self.by_id.insert(id, Target::new(row, secrets));
+                    self.by_id.insert(id, Target::new(row, route, is_foreign));
                 }
             }
         }
-        self.order = self.by_id.keys().copied().collect();
-        self.order.sort_unstable();
+        if versions_changed {
+            // A company's events go another way now.
+            self.rescan();
+        }
+        self.index();
         withdrawn
     }
 
-    fn id_of(&mut self, name: &str) -> u32 {
-        if let Some(id) = self.ids.get(name) {
-            return *id;
+    fn remove_missing(&mut self, engine: &Engine, rows: &[Row]) -> Vec<u64> {
+        let mut withdrawn = Vec::new();
+        let present: std::collections::HashSet<(&str, Company)> =
+            rows.iter().map(|row| (row.name.as_str(), row.company)).collect();
+        for ((name, company), id) in &self.ids {
+            let Some(target) = self.by_id.get_mut(id).filter(|target| !target.is_gone) else {
+                continue;
+            };
+            if !present.contains(&(&**name, *company)) {
+                withdrawn.extend(engine.remove_target(*id));
+                // Its state stays until the last answer came: completions still name it.
+                target.is_gone = true;
+            }
         }
-        self.last_id += 1;
-        self.ids.insert(Arc::from(name), self.last_id);
-        self.last_id
+        if !withdrawn.is_empty() {
+            self.rescan();
+        }
+        withdrawn
+    }
+
+    fn id_of(&mut self, row: &Row) -> u32 {
+        let key = (Arc::from(row.name.as_str()), row.company);
+        *self.ids.entry(key).or_insert_with(|| {
+            self.last_id += 1;
+            self.last_id
+        })
+    }
+
+    fn index(&mut self) {
+        self.order = self.by_id.keys().copied().collect();
+        self.order.sort_unstable();
+        self.by_hash.clear();
+        for (id, target) in self.by_id.iter().filter(|(_, target)| !target.is_gone) {
+            self.by_hash.entry(target.hash).or_default().push(*id);
+        }
+        self.key_ends = self
+            .by_id
+            .values()
+            .filter_map(|target| target.route.key_ends)
+            .min();
+    }
+
+    /// Whether a signing key has ended since the targets were read.
+    pub(crate) fn must_reload(&self, now: i64) -> bool {
+        let unix = now.saturating_add(PG_EPOCH_US) / 1_000_000;
+        self.key_ends.is_some_and(|end| end <= unix)
     }
 
     /// Says which commits are worth a wake-up. To be said before the queues are looked through: what is committed before that
@@ -179,7 +151,7 @@ impl Targets {
     pub(crate) fn publish(&self, slot: &Slot) {
         let mut served = [false; BUCKETS];
         for target in self.by_id.values().filter(|target| target.is_served()) {
-            served[target.bucket] = true;
+            served[wake::bucket(target.hash)] = true;
         }
         for (flag, served) in slot.served.iter().zip(served) {
             flag.store(served, Ordering::SeqCst);
@@ -194,6 +166,11 @@ impl Targets {
     /// The target with this number, to change.
     pub(crate) fn get_mut(&mut self, id: u32) -> Option<&mut Target> {
         self.by_id.get_mut(&id)
+    }
+
+    /// All targets.
+    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Target> {
+        self.by_id.values_mut()
     }
 
     /// Targets that want work, beginning with another one each time.
@@ -217,43 +194,79 @@ impl Targets {
             .collect()
     }
 
-    /// An answer came.
-    pub(crate) fn answered(&mut self, id: u32) {
-        if let Some(target) = self.by_id.get_mut(&id) {
-            target.answered();
-        }
-    }
-
-    /// A job came back unsent.
-    pub(crate) fn gave_back(&mut self, id: u32) {
-        if let Some(target) = self.by_id.get_mut(&id) {
-            target.on_their_way -= 1;
-            target.queue.rescan();
-        }
-    }
-
     /// Everything from the beginning.
     pub(crate) fn rescan(&mut self) {
-        self.by_id.values_mut().for_each(|target| target.queue.rescan());
+        self.by_id.values_mut().for_each(Target::rescan);
     }
 
-    /// Somebody used a priority or a schedule.
-    pub(crate) fn look_for_special(&mut self) {
-        self.by_id
-            .values_mut()
-            .for_each(|target| target.queue.look_for_special());
-    }
-
-    /// A commit added events for the targets of a bucket.
-    pub(crate) fn noted(&mut self, bucket: usize, from: i64, now: i64) {
-        for target in self.by_id.values_mut().filter(|target| target.bucket == bucket) {
-            target.queue.noted(from, now);
+    /// A commit added events to a lane.
+    pub(crate) fn noted(&mut self, lane: &Noted, now: i64) {
+        // Two names with one hash only cost a look too many.
+        let ids = self.by_hash.get(&lane.target).map_or(&[][..], Vec::as_slice);
+        let own: Vec<u32> = ids
+            .iter()
+            .copied()
+            .filter(|id| {
+                self.by_id
+                    .get(id)
+                    .is_some_and(|target| target.only.is_some() && target.only == lane.company)
+            })
+            .collect();
+        for id in if own.is_empty() { ids } else { &own } {
+            if let Some(target) = self.by_id.get_mut(id).filter(|target| target.serves(lane.company)) {
+                target
+                    .lanes
+                    .noted(lane.company, lane.from, lane.is_special, now);
+            }
         }
+    }
+
+    /// Commits found no room for their notes: the table says which lanes they meant.
+    pub(crate) fn missed(&mut self, slot: &Slot, now: i64) {
+        for target in self.by_id.values_mut() {
+            let from = slot.due_from[wake::bucket(target.hash)].load(Ordering::SeqCst);
+            if from != NEVER {
+                target.lanes.noted_all(from, now);
+                if target.lanes_unknown == Unknown::Nothing {
+                    target.lanes_unknown = Unknown::Some;
+                }
+            }
+        }
+        for from in &slot.due_from {
+            from.store(NEVER, Ordering::SeqCst);
+        }
+    }
+
+    /// The table has something for a company in the queue of a target; companies with a version of their own are not the
+    /// target's.
+    pub(crate) fn found(&mut self, id: u32, company: Company, priority: i32, anew: bool) {
+        let Some(target) = self.by_id.get(&id) else {
+            return;
+        };
+        let has_own = target.only.is_none()
+            && company.is_some()
+            && self
+                .by_hash
+                .get(&target.hash)
+                .is_some_and(|ids| self.is_own(ids, company));
+        if let (false, Some(target)) = (has_own, self.by_id.get_mut(&id))
+            && target.serves(company)
+        {
+            target.lanes.found(company, priority, anew);
+        }
+    }
+
+    fn is_own(&self, ids: &[u32], company: Company) -> bool {
+        ids.iter()
+            .filter_map(|id| self.by_id.get(id))
+            .any(|target| target.only == company)
     }
 
     /// The clock has come so far.
     pub(crate) fn clock(&mut self, now: i64) {
-        self.by_id.values_mut().for_each(|target| target.queue.clock(now));
+        self.by_id
+            .values_mut()
+            .for_each(|target| target.lanes.clock(now));
     }
 
     /// When the clock alone makes something due for a target that is served.
@@ -261,49 +274,23 @@ impl Targets {
         self.by_id
             .values()
             .filter(|target| target.is_served())
-            .filter_map(|target| target.queue.next_due())
+            .filter_map(|target| target.lanes.next_due())
             .min()
     }
 }
 
-fn secrets_of(row: &store::targets::Target, spec: &TargetSpec) -> Vec<String> {
-    let own = row
-        .headers
-        .as_object()
-        .into_iter()
-        .flat_map(|headers| headers.values());
-    let values = own.filter_map(|value| value.as_str()).flat_map(|value| {
-        // "Bearer TOKEN": the answer may repeat the token alone.
-        std::iter::once(value).chain(value.split_whitespace().skip(1))
-    });
-    let mut secrets = tms_domain::mask::parts_of(&spec.path_and_query);
-    secrets.extend(values.map(str::to_owned));
-    secrets
-}
-
-fn spec_of(row: &store::targets::Target) -> Option<TargetSpec> {
-    let endpoint = endpoint::parse(&row.url).ok()?;
-    let mut all = vec![
-        ("content-type".to_owned(), "application/json".to_owned()),
-        ("user-agent".to_owned(), format!("tms/{}", crate::VERSION)),
-    ];
-    for (name, value) in headers::parse(&row.headers, "headers").ok()? {
-        all.retain(|(known, _)| *known != name);
-        all.push((name, value));
+/// Targets that need no setting.
+fn add_built_in(rows: &mut Vec<Row>, stamp: &str) {
+    const REALTIME: &str = "realtime";
+    if rows.iter().all(|row| row.name != REALTIME) {
+        rows.push(Row {
+            name: REALTIME.to_owned(),
+            transport: REALTIME.to_owned(),
+            options: serde_json::json!({}),
+            is_paused: false,
+            installation: stamp.to_owned(),
+            company: None,
+            secrets: store::targets::Secrets::default(),
+        });
     }
-    Some(TargetSpec {
-        scheme: match endpoint.scheme {
-            endpoint::Scheme::Http => Scheme::Http,
-            endpoint::Scheme::Https => Scheme::Https,
-        },
-        host: endpoint.host,
-        port: endpoint.port,
-        authority: endpoint.authority,
-        path_and_query: endpoint.path_and_query,
-        method: row.method.clone(),
-        headers: all,
-        timeout: Duration::from_millis(row.timeout_ms),
-        max_concurrency: usize::try_from(row.max_concurrency).unwrap_or(1),
-        allow_private_network: row.allow_private_network,
-    })
 }

@@ -1,6 +1,6 @@
 //! What a receiver may answer, and what the owner is told of it.
 
-use crate::support::{Harness, OK, Peer, Receiver, spec, status};
+use crate::support::{Harness, OK, Peer, Receiver, job, job_with, recording, spec, status};
 use std::net::TcpListener;
 use std::sync::mpsc::channel;
 use std::time::SystemTime;
@@ -8,20 +8,16 @@ use tms_delivery::{Failure, HeaderName, Job, Response};
 
 #[test]
 fn a_request_arrives_as_it_was_meant() {
-    let (seen, requests) = channel();
-    let receiver = Receiver::start(move |mut peer, _| {
-        while let Some(request) = peer.request() {
-            seen.send(request).unwrap();
-            peer.write(OK);
-        }
-    });
+    let (receiver, requests) = recording();
     let mut harness = Harness::to(receiver.spec());
     let before = SystemTime::now();
     harness.engine.submit(vec![Job {
         key: 42,
         target: 1,
+        lane: 0,
+        webhook_id: *b"0123456789abcdef",
         headers: vec![
-            (HeaderName::from_static("webhook-id").into(), "id-1".into()),
+            (HeaderName::from_static("x-kind").into(), "load".into()),
             ("X-Plan".into(), "job".into()),
             (String::from("x-umlaut").into(), "Grüße".into()),
         ],
@@ -37,14 +33,19 @@ fn a_request_arrives_as_it_was_meant() {
     let request = requests.recv().unwrap();
     assert_eq!(request.line, "POST /in?kind=load HTTP/1.1");
     assert_eq!(request.body, b"{\"a\":1}");
+    let stamped = request.header("webhook-timestamp").unwrap().parse().unwrap();
+    let since = before.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    assert!((since..since + 20).contains(&stamped), "{stamped}");
     let mut headers = request.headers;
+    headers.retain(|line| !line.starts_with("webhook-timestamp"));
     headers.sort();
     let host = format!("host: hooks.example:{}", receiver.port);
     let expected = [
         "content-length: 7",
         &host,
         "user-agent: tms/test",
-        "webhook-id: id-1",
+        "webhook-id: 30313233-3435-3637-3839-616263646566",
+        "x-kind: load",
         "x-plan: job",
         "x-umlaut: Grüße",
     ];
@@ -53,23 +54,11 @@ fn a_request_arrives_as_it_was_meant() {
 
 #[test]
 fn an_empty_body_and_a_large_one_are_sent() {
-    let (seen, lengths) = channel();
-    let receiver = Receiver::start(move |mut peer, _| {
-        while let Some(request) = peer.request() {
-            seen.send(request.body.len()).unwrap();
-            peer.write(OK);
-        }
-    });
+    let (receiver, requests) = recording();
     let mut harness = Harness::to(receiver.spec());
     for length in [0, 3_000_000] {
-        harness.engine.submit(vec![Job {
-            key: 1,
-            target: 1,
-            headers: Vec::new(),
-            body: vec![b'x'; length],
-        }]);
-        assert_eq!(harness.outcome().result, status(200));
-        assert_eq!(lengths.recv().unwrap(), length);
+        assert_eq!(harness.complete(job_with(vec![b'x'; length])).result, status(200));
+        assert_eq!(requests.recv().unwrap().body.len(), length);
     }
 }
 
@@ -262,19 +251,15 @@ fn what_cannot_be_sent_is_an_invalid_request() {
     bad(&|spec| spec.headers.push(("x".into(), "secret\r\nx-evil: 1".into())));
     bad(&|spec| spec.headers.push(("na me".into(), "secret".into())));
     bad(&|spec| spec.headers.push(("Content-Length".into(), "0".into())));
+    bad(&|spec| spec.headers.push(("Proxy-Authorization".into(), "secret".into())));
     bad(&|spec| spec.headers.push(("Transfer-Encoding".into(), "chunked".into())));
 
     harness.engine.set_target(1, receiver.spec());
     for name in ["host", "na me", "Connection"] {
         let headers = vec![(name.into(), "x".into())];
-        harness.engine.submit(vec![Job {
-            key: 1,
-            target: 1,
-            headers,
-            body: Vec::new(),
-        }]);
+        let outcome = harness.complete(Job { headers, ..job(1, 1) });
         assert!(
-            matches!(harness.outcome().result, Err(Failure::InvalidRequest(_))),
+            matches!(outcome.result, Err(Failure::InvalidRequest(_))) && !outcome.sent,
             "{name}"
         );
     }

@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
+mod hostile;
 mod lifecycle;
 mod limits;
 mod pool;
+mod proxy;
+mod settings;
+mod standard;
 mod support;
 mod tls;

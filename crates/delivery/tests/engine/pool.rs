@@ -1,11 +1,11 @@
 //! How many connections there are, which jobs use them, and what happens when the target changes.
 
-use crate::support::{GENEROUS, Harness, OK, Receiver, eventually, status};
+use crate::support::{GENEROUS, Harness, OK, Receiver, eventually, job, status};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
-use tms_delivery::{EngineConfig, Failure};
+use tms_delivery::{EngineConfig, Failure, Job};
 
 /// A door that receivers wait at until the test opens it.
 #[derive(Clone, Default)]
@@ -107,6 +107,47 @@ fn the_jobs_of_one_connection_go_in_order() {
     for key in 0..50 {
         assert_eq!(harness.outcome().key, key);
         assert_eq!(bodies.recv().unwrap(), format!("body {key}"));
+    }
+}
+
+/// A company with a thousand jobs waiting, and another with one: at most the job on each connection is before it.
+#[test]
+fn a_crowded_lane_does_not_hold_up_another() {
+    for connections in [1, 4] {
+        let door = Door::default();
+        let receiver = Receiver::start({
+            let door = door.clone();
+            move |mut peer, _| {
+                while peer.request().is_some() {
+                    door.pass();
+                    peer.write(OK);
+                }
+            }
+        });
+        let mut spec = receiver.spec();
+        spec.max_concurrency = connections;
+        let mut harness = Harness::to(spec);
+        harness.submit(1, 0..1000);
+        eventually("all connections are in use", || {
+            receiver.connections() == connections
+        });
+        let lone = [(7, 5000), (8, 6000)];
+        harness
+            .engine
+            .submit(lone.map(|(lane, key)| Job { lane, ..job(1, key) }).into());
+        door.open();
+        let order: Vec<u64> = (0..1002).map(|_| harness.outcome().key).collect();
+        for (_, key) in lone {
+            let place = order.iter().position(|found| *found == key).unwrap();
+            // Those on the wire, the other lone one, one turn of the crowd, and who overtakes on another connection.
+            assert!(
+                place <= 3 * connections + 2,
+                "{connections} connections: place {place}"
+            );
+        }
+        if connections == 1 {
+            assert_eq!(order[..4], [0, 5000, 1, 6000]);
+        }
     }
 }
 

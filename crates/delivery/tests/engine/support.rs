@@ -13,7 +13,7 @@ pub(crate) const GENEROUS: Duration = Duration::from_secs(20);
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// One connection as the receiver sees it.
-pub(crate) struct Peer(pub(crate) BufReader<TcpStream>);
+pub(crate) struct Peer<S = TcpStream>(pub(crate) BufReader<S>);
 
 pub(crate) struct Received {
     pub(crate) line: String,
@@ -21,7 +21,15 @@ pub(crate) struct Received {
     pub(crate) body: Vec<u8>,
 }
 
-impl Peer {
+impl Received {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter().filter_map(|line| line.split_once(": "));
+        let found = headers.find(|(found, _)| *found == name);
+        found.map(|(_, value)| value)
+    }
+}
+
+impl<S: Read + Write> Peer<S> {
     /// The next request; `None` when the engine has closed the connection.
     pub(crate) fn request(&mut self) -> Option<Received> {
         let mut lines = Vec::new();
@@ -117,6 +125,40 @@ pub(crate) fn spec(port: u16) -> TargetSpec {
         timeout: GENEROUS,
         max_concurrency: 4,
         allow_private_network: true,
+        signing_keys: Vec::new(),
+        gzip_from: None,
+    }
+}
+
+/// A receiver that answers with 200, and every request it has received.
+pub(crate) fn recording() -> (Receiver, std::sync::mpsc::Receiver<Received>) {
+    let (seen, requests) = std::sync::mpsc::channel();
+    let receiver = Receiver::start(move |mut peer, _| {
+        while let Some(request) = peer.request() {
+            seen.send(request).ok();
+            peer.write(OK);
+        }
+    });
+    (receiver, requests)
+}
+
+/// A file that is gone after the test.
+pub(crate) struct Scratch(pub(crate) std::path::PathBuf);
+
+impl Scratch {
+    pub(crate) fn new(content: &str) -> Scratch {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::SeqCst);
+        let name = format!("tms-engine-{}-{number}.pem", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, content).unwrap();
+        Scratch(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).ok();
     }
 }
 
@@ -165,6 +207,12 @@ impl Harness {
         self.waiting.remove(0)
     }
 
+    /// Hands over one job and waits for its outcome.
+    pub(crate) fn complete(&mut self, job: Job) -> Completion {
+        self.engine.submit(vec![job]);
+        self.outcome()
+    }
+
     /// Sends one job to target 1 and waits for its outcome.
     pub(crate) fn send(&mut self) -> Result<Response, Failure> {
         self.submit(1, [7]);
@@ -178,9 +226,16 @@ pub(crate) fn job(target: TargetId, key: u64) -> Job {
     Job {
         key,
         target,
+        lane: 0,
+        webhook_id: u128::from(key).to_be_bytes(),
         headers: Vec::new(),
         body: format!("body {key}").into_bytes(),
     }
+}
+
+/// A job for target 1 with that body.
+pub(crate) fn job_with(body: Vec<u8>) -> Job {
+    Job { body, ..job(1, 1) }
 }
 
 pub(crate) fn readable(engine: &Engine, within: Duration) -> bool {

@@ -4,19 +4,36 @@
 use super::*;
 use crate::failure::Phase;
 
-/// What a row of the table expects: R is a retry, D is dead.
-#[derive(Debug, PartialEq, Eq)]
+mod profiles;
+
+/// What a row of the table expects: R is a retry, D is dead, H is held, and true when the target is paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
     Ok,
     R(ErrorType),
     D(ErrorType),
+    H(bool),
 }
 use ErrorType::{ExternalApi, QuotaExceeded, Timeout, Validation};
-use Expected::{D, Ok as Delivered, R};
+use Expected::{D, H, Ok as Delivered, R};
 
 fn answered(status: u16, retry_after: Option<&str>) -> Verdict {
-    let answer = Answer { status, retry_after };
-    classify(Ok(answer), SystemTime::UNIX_EPOCH)
+    answered_as(Profile::Generic, status, retry_after, None)
+}
+
+fn answered_as(profile: Profile, status: u16, retry_after: Option<&str>, body: Option<&str>) -> Verdict {
+    let answer = Answer {
+        status,
+        retry_after,
+        body: body.map(str::as_bytes),
+    };
+    classify(
+        profile,
+        OnAmbiguous::Dead,
+        true,
+        Ok(answer),
+        SystemTime::UNIX_EPOCH,
+    )
 }
 
 fn shape(verdict: &Verdict) -> Expected {
@@ -24,13 +41,16 @@ fn shape(verdict: &Verdict) -> Expected {
         Verdict::Delivered => Delivered,
         Verdict::Retry { error, .. } => R(*error),
         Verdict::Dead { error, .. } => D(*error),
+        Verdict::Hold { pause, .. } => H(*pause),
     }
 }
 
 fn message(verdict: &Verdict) -> &str {
     match verdict {
         Verdict::Delivered => "",
-        Verdict::Retry { message, .. } | Verdict::Dead { message, .. } => message,
+        Verdict::Retry { message, .. } | Verdict::Dead { message, .. } | Verdict::Hold { message, .. } => {
+            message
+        }
     }
 }
 
@@ -48,7 +68,8 @@ fn every_status_has_its_verdict() {
         (407..=407, D(ExternalApi)),
         (408..=408, R(Timeout)),
         (409..=409, R(ExternalApi)),
-        (410..=424, D(Validation)),
+        (410..=410, H(true)),
+        (411..=424, D(Validation)),
         (425..=425, R(ExternalApi)),
         (426..=428, D(Validation)),
         (429..=429, R(QuotaExceeded)),
@@ -85,7 +106,7 @@ fn messages_say_what_people_need() {
         ),
         (401, "HTTP 401 Unauthorized: the credentials were not accepted"),
         (404, "HTTP 404 Not Found"),
-        (410, "HTTP 410 Gone: the address is gone for good"),
+        (410, "HTTP 410 Gone: the receiver wants no more events"),
         (
             429,
             "HTTP 429 Too Many Requests: the receiver asks for fewer requests",
@@ -122,10 +143,32 @@ fn every_failure_has_its_verdict() {
             Failure::Closed(_) | Failure::Protocol(_) => R(ExternalApi),
             Failure::AddressRefused(_) | Failure::InvalidRequest(_) => D(Validation),
         };
-        let verdict = classify(Err(failure), SystemTime::UNIX_EPOCH);
-        assert_eq!(shape(&verdict), expected, "{failure:?}");
-        assert_eq!(message(&verdict), failure.to_string());
+        // Whatever is sent may be sent again, and what was not sent may be sent again in any case.
+        for (on_ambiguous, sent) in [
+            (OnAmbiguous::Retry, false),
+            (OnAmbiguous::Retry, true),
+            (OnAmbiguous::Dead, false),
+        ] {
+            for profile in [Profile::Generic, Profile::N8n, Profile::Slack] {
+                let verdict = failed(profile, on_ambiguous, sent, failure);
+                assert_eq!(shape(&verdict), expected, "{failure:?}");
+                assert_eq!(message(&verdict), failure.to_string());
+            }
+        }
+        // A request that was sent and may have arrived.
+        let verdict = failed(Profile::Slack, OnAmbiguous::Dead, true, failure);
+        let (error, remark) = match expected {
+            R(error) => (error, "; the request was sent, so it may have been delivered"),
+            D(error) => (error, ""),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(shape(&verdict), D(error), "{failure:?}");
+        assert_eq!(message(&verdict), format!("{failure}{remark}"));
     }
+}
+
+fn failed(profile: Profile, on_ambiguous: OnAmbiguous, sent: bool, failure: &Failure) -> Verdict {
+    classify(profile, on_ambiguous, sent, Err(failure), SystemTime::UNIX_EPOCH)
 }
 
 #[test]
@@ -213,7 +256,7 @@ fn retries_run_out_after_max_retries() {
 }
 
 #[test]
-fn delivered_and_permanent_verdicts_do_not_depend_on_the_count() {
+fn delivered_permanent_and_held_verdicts_do_not_depend_on_the_count() {
     for retry_count in [0, 3, u32::MAX] {
         let step = |verdict| next_step(verdict, retry_count, 3, &POLICY, CAP, 0.0);
         assert_eq!(step(Verdict::Delivered), Step::Delivered);
@@ -227,6 +270,14 @@ fn delivered_and_permanent_verdicts_do_not_depend_on_the_count() {
             exhausted: false,
         };
         assert_eq!(step(dead), expected);
+        for pause in [false, true] {
+            let message = "later".to_owned();
+            let held = Verdict::Hold {
+                pause,
+                message: message.clone(),
+            };
+            assert_eq!(step(held), Step::Hold { pause, message });
+        }
     }
 }
 

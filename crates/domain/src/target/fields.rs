@@ -25,24 +25,24 @@ impl<'a> Fields<'a> {
         format!("{}{name}", self.prefix)
     }
 
-    /// Refuses the first name that is not among the valid ones. Values are not repeated: under a misspelt name
-    /// there may be a secret.
+    /// Refuses the first name that is not among the valid ones.
     pub(super) fn check_names(&self, valid: &[&str]) -> Result<(), Problem> {
-        let Some(wrong) = self.object.keys().find(|name| !valid.contains(&name.as_str())) else {
-            return Ok(());
-        };
-        let problem = Problem::new(format!("unknown option {}", quoted(&self.path(wrong)))).detail(format!(
-            "Known options are {}.",
-            valid
-                .iter()
-                .map(|name| self.path(name))
-                .collect::<Vec<_>>()
-                .join(", ")
-        ));
-        Err(match nearest(wrong, valid) {
+        match self.object.keys().find(|name| !valid.contains(&name.as_str())) {
+            Some(wrong) => Err(self.unknown(wrong, valid)),
+            None => Ok(()),
+        }
+    }
+
+    /// The problem of a name that is not among the valid ones. Its value is not repeated: under a misspelt name there
+    /// may be a secret.
+    pub(super) fn unknown(&self, wrong: &str, valid: &[&str]) -> Problem {
+        let known: Vec<String> = valid.iter().map(|name| self.path(name)).collect();
+        let problem = Problem::new(format!("unknown option {}", quoted(&self.path(wrong))))
+            .detail(format!("Known options are {}.", known.join(", ")));
+        match nearest(wrong, valid) {
             Some(name) => problem.hint(format!("Did you mean \"{}\"?", self.path(name))),
             None => problem,
-        })
+        }
     }
 
     /// A string whose value must not be repeated, whatever it is.
@@ -57,17 +57,45 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub(super) fn one_of(&self, name: &str, valid: &[&'static str]) -> Result<Option<&'static str>, Problem> {
+    /// A string that names something, of 1 to `limit` bytes.
+    pub(super) fn name(&self, name: &str, limit: usize) -> Result<Option<&'a str>, Problem> {
         let path = self.path(name);
+        let expected = format!("a string of 1 to {limit} bytes");
         match self.get(name) {
             None => Ok(None),
-            Some(Value::String(text)) => match valid.iter().find(|known| *known == text) {
-                Some(known) => Ok(Some(known)),
-                None => Err(unknown_name(&format!("value of option \"{path}\":"), text, valid)),
+            Some(Value::String(text)) if (1..=limit).contains(&text.len()) => Ok(Some(text)),
+            Some(Value::String(text)) => Err(Problem::new(format!(
+                "option \"{path}\" is {} bytes long",
+                text.len()
+            ))
+            .detail(format!("Expected {expected}."))
+            .hint("Shorten it, or leave the option out to get its default.")),
+            Some(other) => Err(wrong_type(&path, other, &expected)),
+        }
+    }
+
+    /// One of a fixed set of values, by its name.
+    pub(super) fn one_of<T: Copy>(
+        &self,
+        name: &str,
+        all: &[T],
+        name_of: fn(T) -> &'static str,
+    ) -> Result<Option<T>, Problem> {
+        let path = self.path(name);
+        let names: Vec<&str> = all.iter().map(|known| name_of(*known)).collect();
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => match all.iter().find(|known| name_of(**known) == text) {
+                Some(known) => Ok(Some(*known)),
+                None => Err(unknown_name(
+                    &format!("value of option \"{path}\":"),
+                    text,
+                    &names,
+                )),
             },
             Some(other) => {
                 Err(wrong_type(&path, other, "a string")
-                    .hint(format!("Valid values are {}.", valid.join(", "))))
+                    .hint(format!("Valid values are {}.", names.join(", "))))
             }
         }
     }

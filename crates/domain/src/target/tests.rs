@@ -1,11 +1,25 @@
-//! Options that are accepted with their defaults; options that are refused in words.
+//! Options of HTTP targets that are accepted with their defaults; options that are refused in words.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::*;
 use crate::arbitrary::Source;
+use crate::endpoint;
 use crate::problem::Kind;
+
+mod kinds;
+mod overrides;
+mod round_trip;
+
+/// A secret that is one, and says hush in every text that repeats it.
+const SECRET: &str = "whsec_hushhushhushhushhushhushhushhush";
+
+fn parse_http(options: &Value) -> Result<TargetOptions, Problem> {
+    parse("billing", Transport::Http, options)
+}
 
 /// Valid options with one member added or replaced.
 fn with(name: &str, value: Value) -> Value {
@@ -21,18 +35,28 @@ fn refused(name: &str, value: Value) -> Problem {
 #[test]
 fn a_url_is_all_that_is_needed() {
     let options = parse_http(&json!({"url": "https://a.example/hush"})).unwrap();
-    assert_eq!(options.url, "https://a.example/hush");
-    assert_eq!(options.endpoint, endpoint::parse(&options.url).unwrap());
-    assert_eq!(options.method, "POST");
-    assert_eq!(options.headers, []);
-    assert_eq!(options.timeout_ms, 15_000);
-    assert_eq!(options.max_concurrency, 32);
+    let http = options.http().unwrap();
+    assert_eq!(http.url, "https://a.example/hush");
+    assert_eq!(http.endpoint, endpoint::parse(&http.url).unwrap());
+    assert_eq!(http.method, "POST");
+    assert_eq!(http.headers, []);
+    assert_eq!(http.timeout_ms, 15_000);
+    assert_eq!(http.max_concurrency, 32);
+    assert!(!http.allow_private_network);
+    assert_eq!(http.envelope, Envelope::Payload);
+    assert!(!http.signing);
+    assert_eq!((&http.secret, http.gzip_from_bytes), (&None, None));
+    assert_eq!(http.profile, Profile::Generic);
     assert_eq!(options.retry, RetryPolicy::default());
-    assert!(!options.allow_private_network);
+    assert_eq!(options.rate, None);
+    assert_eq!(options.breaker, Some(BreakerPolicy::default()));
+    assert_eq!(options.on_ambiguous, OnAmbiguous::Retry);
+    assert_eq!(options.on_dead, OnDead::Block);
+    assert_eq!(options.warnings(), []);
 }
 
 #[test]
-fn every_option_of_this_release_is_read() {
+fn every_option_of_an_http_target_is_read() {
     let options = parse_http(&json!({
         "url": "http://n8n:5678/webhook/hush",
         "method": "PUT",
@@ -41,12 +65,25 @@ fn every_option_of_this_release_is_read() {
         "max_concurrency": 4,
         "retry": {"base_ms": 10, "factor": 1.5, "max_ms": 20, "jitter": 1},
         "allow_private_network": true,
+        "envelope": "cloudevents",
+        "signing": true,
+        "secret": SECRET,
+        "gzip": 500,
+        "rate_per_second": 0.5,
+        "burst": 3,
+        "breaker": {"failure_ratio": 0.05, "minimum_calls": 7, "window_ms": 1000, "open_ms": 500, "trials": 1},
+        "on_ambiguous": "dead",
+        "on_dead": "skip",
     }))
     .unwrap();
-    assert_eq!(options.method, "PUT");
-    assert_eq!(options.headers, [("x-key".to_owned(), "hush".to_owned())]);
-    assert_eq!(options.timeout_ms, 30_000);
-    assert_eq!(options.max_concurrency, 4);
+    let http = options.http().unwrap();
+    assert_eq!(http.method, "PUT");
+    assert_eq!(http.headers, [("x-key".to_owned(), "hush".to_owned())]);
+    assert_eq!((http.timeout_ms, http.max_concurrency), (30_000, 4));
+    assert!(http.allow_private_network && http.signing);
+    assert_eq!(http.envelope, Envelope::Cloudevents);
+    assert_eq!(http.secret.as_deref(), Some(SECRET));
+    assert_eq!(http.gzip_from_bytes, Some(500));
     let retry = RetryPolicy {
         base_ms: 10,
         factor: 1.5,
@@ -54,10 +91,29 @@ fn every_option_of_this_release_is_read() {
         jitter: 1.0,
     };
     assert_eq!(options.retry, retry);
-    assert!(options.allow_private_network);
+    let rate = Rate {
+        per_second: 0.5,
+        burst: 3,
+    };
+    assert_eq!(options.rate, Some(rate));
+    let breaker = BreakerPolicy {
+        failure_ratio: 0.05,
+        minimum_calls: 7,
+        window: Duration::from_secs(1),
+        open_for: Duration::from_millis(500),
+        trials: 1,
+    };
+    assert_eq!(options.breaker, Some(breaker));
+    assert_eq!(options.on_ambiguous, OnAmbiguous::Dead);
+    assert_eq!(options.on_dead, OnDead::Skip);
     assert!(!format!("{options:?}").contains("hush"));
     let partial = parse_http(&with("retry", json!({"factor": 3}))).unwrap().retry;
     assert_eq!((partial.base_ms, partial.factor), (1000, 3.0));
+    let partial = parse_http(&with("breaker", json!({"trials": 9})))
+        .unwrap()
+        .breaker
+        .unwrap();
+    assert_eq!((partial.trials, partial.minimum_calls), (9, 20));
 }
 
 #[test]
@@ -112,12 +168,12 @@ fn unknown_options_are_named_by_path_with_the_nearest() {
 
 #[test]
 fn options_of_later_releases_are_told_apart() {
-    for name in LATER_OPTIONS {
-        let problem = refused(name, json!("hush"));
+    for transport in Transport::ALL {
+        let problem = parse("a", transport, &json!({"redact_fields": "hush"})).unwrap_err();
         assert_eq!(problem.kind, Kind::NotAvailable);
         assert_eq!(
             problem.message,
-            format!("option \"{name}\" is not available in this release")
+            "option \"redact_fields\" is not available in this release"
         );
         assert!(!format!("{problem:?}").contains("hush"));
     }
@@ -125,7 +181,11 @@ fn options_of_later_releases_are_told_apart() {
 
 #[test]
 fn numbers_keep_to_their_ranges() {
-    for (name, low, high) in [("timeout_ms", 100, 300_000), ("max_concurrency", 1, 1_000)] {
+    for (name, low, high) in [
+        ("timeout_ms", 100, 300_000),
+        ("max_concurrency", 1, 1_000),
+        ("gzip", 1, 1 << 30),
+    ] {
         for good in [low, high] {
             assert!(parse_http(&with(name, json!(good))).is_ok(), "{name} {good}");
         }
@@ -159,6 +219,112 @@ fn numbers_keep_to_their_ranges() {
         (json!({"jitter": 1.1}), "option \"retry.jitter\" is 1.1"),
     ] {
         assert_eq!(refused("retry", retry).message, message);
+    }
+    for (breaker, message) in [
+        (
+            json!({"failure_ratio": 0}),
+            "option \"breaker.failure_ratio\" is 0",
+        ),
+        (
+            json!({"failure_ratio": 1.1}),
+            "option \"breaker.failure_ratio\" is 1.1",
+        ),
+        (
+            json!({"minimum_calls": 0}),
+            "option \"breaker.minimum_calls\" is 0",
+        ),
+        (json!({"window_ms": 99}), "option \"breaker.window_ms\" is 99"),
+        (
+            json!({"open_ms": 3_600_001}),
+            "option \"breaker.open_ms\" is 3600001",
+        ),
+        (json!({"trials": 0}), "option \"breaker.trials\" is 0"),
+    ] {
+        assert_eq!(refused("breaker", breaker).message, message);
+    }
+    for bad in [0.0, 0.0009, 100_000.1] {
+        let problem = refused("rate_per_second", json!(bad));
+        assert_eq!(
+            problem.detail.as_deref(),
+            Some("Expected a number from 0.001 to 100000.")
+        );
+    }
+}
+
+#[test]
+fn a_burst_without_a_value_is_what_a_second_allows() {
+    for (per_second, burst) in [
+        (0.001, 1),
+        (1.0, 1),
+        (1.5, 2),
+        (1_000.0, 1_000),
+        (100_000.0, 100_000),
+    ] {
+        let rate = parse_http(&with("rate_per_second", json!(per_second)))
+            .unwrap()
+            .rate;
+        assert_eq!(rate, Some(Rate { per_second, burst }));
+    }
+    let alone = refused("burst", json!(5));
+    assert_eq!(
+        alone.message,
+        "option \"burst\" is given without \"rate_per_second\""
+    );
+}
+
+#[test]
+fn what_can_be_switched_can_be_switched() {
+    for (value, expected) in [
+        (json!(true), Some(8192)),
+        (json!(false), None),
+        (json!(1), Some(1)),
+    ] {
+        let options = parse_http(&with("gzip", value)).unwrap();
+        assert_eq!(options.http().unwrap().gzip_from_bytes, expected);
+    }
+    for (value, expected) in [
+        (json!(true), Some(BreakerPolicy::default())),
+        (json!(false), None),
+        (json!({}), Some(BreakerPolicy::default())),
+    ] {
+        assert_eq!(parse_http(&with("breaker", value)).unwrap().breaker, expected);
+    }
+}
+
+#[test]
+fn a_secret_means_signing() {
+    let signed = parse_http(&with("secret", json!(SECRET))).unwrap();
+    assert!(signed.http().unwrap().signing);
+    let generated = parse_http(&with("signing", json!(true))).unwrap();
+    assert_eq!(generated.http().unwrap().secret, None);
+    let mut both = with("secret", json!(SECRET));
+    both["signing"] = json!(false);
+    for options in [
+        both,
+        with("secret", json!("whsec_hush")),
+        with("secret", json!("hush hush")),
+        with("secret", json!(["hush"])),
+    ] {
+        let problem = parse_http(&options).unwrap_err();
+        assert!(problem.detail.is_some());
+        assert!(!format!("{problem:?}").contains("hush"), "{problem:?}");
+    }
+}
+
+#[test]
+fn a_test_url_of_n8n_is_warned_of() {
+    for (url, warned) in [
+        ("https://n8n.example/webhook-test/hush", true),
+        ("https://n8n.example/base/webhook-test/hush", true),
+        ("https://n8n.example/webhook/hush", false),
+        ("https://n8n.example/webhook/hush?next=/webhook-test/", false),
+        ("https://webhook-test/hush", false),
+    ] {
+        let warnings = parse("n8n", Transport::Http, &json!({ "url": url }))
+            .unwrap()
+            .warnings();
+        assert_eq!(!warnings.is_empty(), warned, "{url}");
+        assert!(!format!("{warnings:?}").contains("hush"));
     }
 }
 
@@ -202,6 +368,22 @@ fn values_of_the_wrong_type_are_shown() {
             json!("GET"),
             "unknown value of option \"method\": \"GET\"",
         ),
+        ("gzip", json!("9"), "option \"gzip\" is the string \"9\""),
+        ("breaker", json!(null), "option \"breaker\" is null"),
+        ("breaker", json!(5), "option \"breaker\" is 5"),
+        ("signing", json!("on"), "option \"signing\" is the string \"on\""),
+        ("envelope", json!(1), "option \"envelope\" is 1"),
+        (
+            "envelope",
+            json!("cloudevent"),
+            "unknown value of option \"envelope\": \"cloudevent\"",
+        ),
+        ("on_dead", json!(false), "option \"on_dead\" is false"),
+        (
+            "on_ambiguous",
+            json!("drop"),
+            "unknown value of option \"on_ambiguous\": \"drop\"",
+        ),
         ("retry", json!(null), "option \"retry\" is null"),
         ("retry", json!(3), "option \"retry\" is 3"),
         ("headers", json!("x: hush"), "option \"headers\" is a string"),
@@ -222,8 +404,8 @@ fn values_of_the_wrong_type_are_shown() {
 #[test]
 fn no_options_panic() {
     let mut source = Source::new(6);
-    let names = [OPTIONS, LATER_OPTIONS, RETRY_OPTIONS].concat();
-    for _ in 0..20_000 {
+    let names = allowed::all();
+    for round in 0..20_000 {
         let value = match source.below(5) {
             0 => json!(source.number()),
             1 => json!(source.unit() * 1e6),
@@ -231,6 +413,8 @@ fn no_options_panic() {
             3 => json!({ names[source.below(names.len())]: source.number() as i64 }),
             _ => json!([null]),
         };
-        let _ = parse_http(&with(names[source.below(names.len())], value));
+        let name = names[source.below(names.len())];
+        let _ = parse("a", Transport::ALL[round % 5], &json!({ name: value.clone() }));
+        let _ = parse_http(&with(name, value));
     }
 }

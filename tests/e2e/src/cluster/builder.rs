@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use super::install::Installation;
 use super::room::{self, Room};
-use super::{Cluster, postmaster, standby, template};
+use super::{BaseBackup, Cluster, backup, postmaster, standby, template, upgrade};
 use crate::wait::eventually;
 
 /// What a cluster is to be like.
@@ -18,7 +18,16 @@ pub struct Builder {
     durable: bool,
     name: Option<String>,
     conf: Vec<(String, String)>,
-    primary: Option<standby::Primary>,
+    beginning: Beginning,
+}
+
+/// What its data directory begins as.
+#[derive(Debug, Clone)]
+enum Beginning {
+    Empty,
+    Standby(standby::Primary),
+    Backup(backup::Start),
+    Upgrade(upgrade::Old),
 }
 
 impl Default for Builder {
@@ -28,7 +37,7 @@ impl Default for Builder {
             durable: false,
             name: None,
             conf: Vec::new(),
-            primary: None,
+            beginning: Beginning::Empty,
         }
     }
 }
@@ -62,14 +71,30 @@ impl Builder {
 
     /// A hot standby of that server, which must run: its copy, fed by streaming.
     pub fn standby_of(mut self, primary: &Cluster) -> Self {
-        self.primary = Some(standby::Primary::of(primary));
+        self.beginning = Beginning::Standby(standby::Primary::of(primary));
+        self
+    }
+
+    /// Begins from a base backup, with these of the files that tell PostgreSQL how.
+    pub fn from_backup(mut self, backup: &BaseBackup, signals: &[&str]) -> Self {
+        self.beginning = Beginning::Backup(backup::Start::new(backup, signals));
+        self
+    }
+
+    /// What pg_upgrade makes of that server, which must be stopped; it stays as it is. The environment may name the programs of a
+    /// newer major in `TMS_UPGRADE_TO_BIN`; else it is an upgrade from a major to itself, which pg_upgrade does all the same.
+    pub fn upgrade_of(mut self, old: &Cluster) -> Self {
+        self.beginning = Beginning::Upgrade(upgrade::Old::of(old));
         self
     }
 
     /// Makes the cluster and waits until it accepts connections.
     #[track_caller]
     pub fn start(self) -> Cluster {
-        let installation = Installation::from_env();
+        let installation = match &self.beginning {
+            Beginning::Upgrade(_) => upgrade::newer_installation(),
+            _ => Installation::from_env(),
+        };
         let room = match &self.name {
             None => Room::take(&installation),
             Some(name) => {
@@ -77,9 +102,11 @@ impl Builder {
                 Room::named(&installation, named(&installation, name))
             }
         };
-        match &self.primary {
-            None => template::copy_to(&installation, &room.data()),
-            Some(primary) => standby::copy_to(&installation, &room.data(), primary),
+        match &self.beginning {
+            Beginning::Empty => template::copy_to(&installation, &room.data()),
+            Beginning::Standby(primary) => standby::copy_to(&installation, &room.data(), primary),
+            Beginning::Backup(start) => backup::copy_to(&installation, &room.data(), start),
+            Beginning::Upgrade(old) => upgrade::upgrade_to(&installation, &room, old),
         }
         let cluster = Cluster::new(installation, room, self.name.is_some());
         cluster.append_conf(&self.lines());

@@ -25,12 +25,16 @@ pub struct Installation {
 impl Installation {
     /// Reads the environment, and panics with what is missing.
     pub fn from_env() -> Self {
-        let bin = PathBuf::from(required("TMS_PG_BIN"));
+        let major = env::var("TMS_PG_MAJOR").ok().filter(|major| !major.is_empty());
+        Self::with_programs(PathBuf::from(required("TMS_PG_BIN")), major)
+    }
+
+    /// The programs of another server under the same circumstances; the major is asked of the server where it is not given.
+    pub(super) fn with_programs(bin: PathBuf, major: Option<String>) -> Self {
         let state = PathBuf::from(required("TMS_STATE_DIR"));
         fs::create_dir_all(&state)
             .unwrap_or_else(|error| panic!("TMS_STATE_DIR {}: {error}", state.display()));
         let version = version_of(&bin.join("postgres"));
-        let major = env::var("TMS_PG_MAJOR").ok().filter(|major| !major.is_empty());
         let major = major.as_deref().unwrap_or_else(|| major_of(&version));
         let major = major
             .parse()

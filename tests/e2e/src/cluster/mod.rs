@@ -4,7 +4,10 @@
 //! - `room`: the cluster's directory              - `nursery`: the thread that starts servers
 //! - `postmaster`: the process                    - `builder`: what it is to be like
 //! - `sql`: its clients                        - `tms`: the extension in its databases
+//! - `standby`: a copy that follows it            - `backup`: copies that do not
+//! - `upgrade`: what pg_upgrade makes of it
 
+mod backup;
 mod builder;
 mod install;
 mod nursery;
@@ -14,6 +17,7 @@ mod sql;
 mod standby;
 mod template;
 mod tms;
+mod upgrade;
 
 use std::fs;
 use std::io::Write;
@@ -22,6 +26,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use backup::{BaseBackup, RECOVERY_SIGNAL, STANDBY_SIGNAL};
 pub use builder::Builder;
 pub use install::Installation;
 pub use nix::sys::signal::Signal;

@@ -23,15 +23,20 @@ impl Primary {
 
 /// Copies the running server to `data` and leaves there what makes it a standby.
 pub(super) fn copy_to(installation: &Installation, data: &Path, primary: &Primary) {
+    base_backup(
+        installation,
+        data,
+        primary,
+        &["--wal-method=stream", "--write-recovery-conf"],
+    );
+}
+
+/// Copies the running server to `data`.
+pub(super) fn base_backup(installation: &Installation, data: &Path, primary: &Primary, how: &[&str]) {
     let output = installation
         .command("pg_basebackup")
-        .args([
-            "--no-password",
-            "--no-sync",
-            "--checkpoint=fast",
-            "--wal-method=stream",
-        ])
-        .args(["--write-recovery-conf", "--username=postgres"])
+        .args(["--no-password", "--no-sync", "--checkpoint=fast", "--username=postgres"])
+        .args(how)
         .arg("--host")
         .arg(&primary.sockets)
         .arg("--port")

@@ -25,8 +25,18 @@ struct Function {
 }
 
 const PRODUCERS: May = May::Those(&["producer"]);
+const OPERATORS: May = May::Those(&["operator"]);
 
-const FUNCTIONS: [Function; 16] = [
+/// Functions that act for the caller's company, by the beginnings of their names.
+const FOR_A_COMPANY: [&str; 5] = [
+    "tms_enqueue",
+    "tms_publish",
+    "tms_subscribe",
+    "tms_unsubscribe",
+    "tms_webhook_",
+];
+
+const FUNCTIONS: [Function; 24] = [
     of_anybody("tms_version", "SELECT {f}.tms_version()"),
     of_anybody("tms_current_company", "SELECT {f}.tms_current_company()"),
     Function {
@@ -65,6 +75,52 @@ const FUNCTIONS: [Function; 16] = [
             ),
         ],
     },
+    Function {
+        name: "tms_publish",
+        may: PRODUCERS,
+        call: "SELECT {f}.tms_publish('load.moved', '{}')",
+        foreign: &[(
+            "SELECT {f}.tms_publish('load.moved', '{}', '{a}')",
+            "SELECT {f}.tms_publish('load.moved', '{}', '{unknown}')",
+        )],
+    },
+    Function {
+        name: "tms_subscribe",
+        may: OPERATORS,
+        call: "SELECT {f}.tms_subscribe('load.*', 'n8n')",
+        foreign: &[(
+            "SELECT {f}.tms_subscribe('load.*', 'n8n', '{a}')",
+            "SELECT {f}.tms_subscribe('load.*', 'n8n', '{unknown}')",
+        )],
+    },
+    Function {
+        name: "tms_unsubscribe",
+        may: OPERATORS,
+        call: "SELECT {f}.tms_unsubscribe('load.*', 'n8n')",
+        foreign: &[(
+            "SELECT {f}.tms_unsubscribe('load.moved', 'n8n', '{a}')",
+            "SELECT {f}.tms_unsubscribe('load.moved', 'n8n', '{unknown}')",
+        )],
+    },
+    Function {
+        name: "tms_webhook_source_set",
+        may: OPERATORS,
+        call: "SELECT {f}.tms_webhook_source_set('partner', '{}', '{b}')",
+        foreign: &[(
+            "SELECT {f}.tms_webhook_source_set('partner', '{}', '{a}')",
+            "SELECT {f}.tms_webhook_source_set('partner', '{}', '{unknown}')",
+        )],
+    },
+    Function {
+        name: "tms_webhook_verify",
+        may: May::Those(&["consumer"]),
+        call: "SELECT {f}.tms_webhook_verify('partner', '{}', '', '{b}')",
+        foreign: &[(
+            "SELECT {f}.tms_webhook_verify('partner', '{}', '', '{a}')",
+            "SELECT {f}.tms_webhook_verify('partner', '{}', '', '{unknown}')",
+        )],
+    },
+    of_platform("jsonb_or_null", "SELECT tms.jsonb_or_null('{}')", &[]),
     Function {
         name: "tms_worker_status",
         may: May::Those(&["operator", "auditor"]),
@@ -137,6 +193,8 @@ const FUNCTIONS: [Function; 16] = [
             "SELECT {f}.tms_revoke('no_role', 'producer')",
         )],
     ),
+    of_platform("tms_adopt", "SELECT {f}.tms_adopt()", &[]),
+    of_platform("recovery_token", "SELECT tms.recovery_token()", &[]),
     of_platform(
         "notice_unless_preloaded",
         "SELECT tms.notice_unless_preloaded()",
@@ -211,9 +269,10 @@ pub fn keep_companies_apart(stage: &Stage) {
 
 fn is_called_by_right(stage: &Stage, client: &mut Client, role: &str, function: &Function, may: bool) {
     let call = stage.text(function.call);
-    // Producing takes a company as well.
-    let needs_company = function.name.starts_with("tms_enqueue") && role.starts_with("stateless");
-    if !may || needs_company {
+    let is_for_a_company = FOR_A_COMPANY
+        .iter()
+        .any(|beginning| function.name.starts_with(beginning));
+    if !may || is_for_a_company && role.starts_with("stateless") {
         return must_be_denied(client, role, &call);
     }
     if let Err(refused) = rehearse(client, &call) {

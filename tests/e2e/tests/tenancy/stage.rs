@@ -210,6 +210,16 @@ fn add_rows(owner: &mut Client, company: &str, events: u32, letters: u32) {
                FROM tms.dead_letter_queue WHERE company_id = '{company}'"
         ),
     );
+    run(
+        owner,
+        &format!(
+            "INSERT INTO tms.subscriptions (event_type_pattern, target_system, company_id)
+             VALUES ('load.moved', 'n8n', '{company}');
+             WITH source AS (INSERT INTO tms.webhook_sources (name, company_id) VALUES ('partner', '{company}') RETURNING id),
+                  receipt AS (INSERT INTO tms.webhook_receipts SELECT id, 'msg', now(), now() + interval '1 day' FROM source)
+             INSERT INTO tms.webhook_source_secrets SELECT id, '[\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]' FROM source"
+        ),
+    );
 }
 
 /// Runs a statement that must succeed, and keeps its effect.

@@ -53,7 +53,7 @@ CREATE TABLE tms.delivery_attempts (
     started_at       timestamptz NOT NULL,
     duration_ms      double precision NOT NULL,
     status_code      integer,
-    outcome          text NOT NULL CHECK (outcome IN ('delivered', 'retry', 'dead')),
+    outcome          text NOT NULL CHECK (outcome IN ('delivered', 'retry', 'dead', 'held')),
     error_type       text,
     error_message    text,
     response_excerpt text
@@ -67,7 +67,7 @@ COMMENT ON COLUMN tms.delivery_attempts.attempt IS '1 for the first attempt of a
 COMMENT ON COLUMN tms.delivery_attempts.started_at IS 'When the attempt began';
 COMMENT ON COLUMN tms.delivery_attempts.duration_ms IS 'How long it took, in milliseconds';
 COMMENT ON COLUMN tms.delivery_attempts.status_code IS 'HTTP status; NULL when no answer came';
-COMMENT ON COLUMN tms.delivery_attempts.outcome IS 'delivered, retry or dead';
+COMMENT ON COLUMN tms.delivery_attempts.outcome IS 'delivered, retry, dead, or held: the attempt does not count';
 COMMENT ON COLUMN tms.delivery_attempts.error_type IS 'timeout, validation, external_api or quota_exceeded; NULL when delivered';
 COMMENT ON COLUMN tms.delivery_attempts.error_message IS 'What went wrong, in words';
 COMMENT ON COLUMN tms.delivery_attempts.response_excerpt IS 'Beginning of the answer to a failed attempt, at most tms.response_excerpt_bytes';
