@@ -27,7 +27,7 @@ CREATE POLICY read_all ON tms.targets FOR SELECT USING (true);
 COMMENT ON POLICY read_all ON tms.targets IS 'Targets belong to the platform and hold no secret; the grant on the table decides who reads them';
 
 CREATE TABLE tms.target_secrets (
-    target       text NOT NULL REFERENCES tms.targets (name) ON UPDATE CASCADE ON DELETE CASCADE,
+    target       text NOT NULL,
     company_id   uuid,
     url          text,
     headers      jsonb,
@@ -44,7 +44,7 @@ ALTER TABLE tms.target_secrets ENABLE ROW LEVEL SECURITY;  -- no policy: nobody 
 
 -- A company's own version of a target: another path, other credentials, nothing that is the platform's to decide.
 CREATE TABLE tms.target_overrides (
-    target     text NOT NULL REFERENCES tms.targets (name) ON UPDATE CASCADE ON DELETE CASCADE,
+    target     text NOT NULL,
     company_id uuid NOT NULL,
     created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     updated_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
@@ -59,6 +59,40 @@ ALTER TABLE tms.target_overrides ENABLE ROW LEVEL SECURITY;
 CREATE POLICY company_reads ON tms.target_overrides FOR SELECT
     USING (company_id = (SELECT @extschema@.tms_current_company()));
 COMMENT ON POLICY company_reads ON tms.target_overrides IS 'A role sees its company''s own versions';
+
+-- What belongs to a target goes with it. Not by foreign keys: pg_restore --jobs loads the tables of an extension in any order.
+CREATE FUNCTION tms.target_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, tms, pg_temp AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        DELETE FROM tms.target_secrets s WHERE s.target OPERATOR(pg_catalog.=) OLD.name;
+        DELETE FROM tms.target_overrides o WHERE o.target OPERATOR(pg_catalog.=) OLD.name;
+        DELETE FROM tms.target_health h WHERE h.target OPERATOR(pg_catalog.=) OLD.name;
+        DELETE FROM tms.target_load l WHERE l.target OPERATOR(pg_catalog.=) OLD.name;
+    ELSIF NEW.name OPERATOR(pg_catalog.<>) OLD.name THEN
+        UPDATE tms.target_secrets s SET target = NEW.name WHERE s.target OPERATOR(pg_catalog.=) OLD.name;
+        UPDATE tms.target_overrides o SET target = NEW.name WHERE o.target OPERATOR(pg_catalog.=) OLD.name;
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION tms.target_changed() IS 'Trigger: secrets and companies'' own versions go, or are renamed, with their target';
+CREATE TRIGGER target_changed AFTER DELETE OR UPDATE OF name ON tms.targets
+    FOR EACH ROW EXECUTE FUNCTION tms.target_changed();
+COMMENT ON TRIGGER target_changed ON tms.targets IS 'Secrets and companies'' own versions go with their target';
+
+CREATE FUNCTION tms.target_override_gone() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, tms, pg_temp AS $$
+BEGIN
+    DELETE FROM tms.target_secrets s
+     WHERE s.target OPERATOR(pg_catalog.=) OLD.target AND s.company_id OPERATOR(pg_catalog.=) OLD.company_id;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION tms.target_override_gone() IS 'Trigger: the secrets of a company''s own version of a target go with it';
+CREATE TRIGGER target_override_gone AFTER DELETE ON tms.target_overrides
+    FOR EACH ROW EXECUTE FUNCTION tms.target_override_gone();
+COMMENT ON TRIGGER target_override_gone ON tms.target_overrides IS 'The company''s events go by the target itself again';
 
 CREATE TRIGGER invalidate_caches AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON tms.targets
     FOR EACH STATEMENT EXECUTE FUNCTION tms.invalidate_caches();

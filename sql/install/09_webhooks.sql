@@ -29,7 +29,7 @@ CREATE POLICY company_reads ON tms.webhook_sources FOR SELECT
 COMMENT ON POLICY company_reads ON tms.webhook_sources IS 'A role sees its company''s sources';
 
 CREATE TABLE tms.webhook_source_secrets (
-    source uuid NOT NULL PRIMARY KEY REFERENCES tms.webhook_sources (id) ON DELETE CASCADE,
+    source uuid NOT NULL PRIMARY KEY,
     keys   jsonb NOT NULL
 );
 COMMENT ON TABLE tms.webhook_source_secrets IS 'Signing secrets of webhook sources; only the owner of the extension reads them';
@@ -65,6 +65,20 @@ EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
 END
 $$;
 COMMENT ON FUNCTION tms.jsonb_or_null(text) IS 'The text as jsonb; NULL when it is none';
+
+-- Secrets go with their source. Not by a foreign key: pg_restore --jobs loads the tables of an extension in any order.
+CREATE FUNCTION tms.webhook_source_gone() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, tms, pg_temp AS $$
+BEGIN
+    DELETE FROM tms.webhook_source_secrets s WHERE s.source OPERATOR(pg_catalog.=) OLD.id;
+    DELETE FROM tms.webhook_receipts r WHERE r.source OPERATOR(pg_catalog.=) OLD.id;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION tms.webhook_source_gone() IS 'Trigger: secrets and receipts of a source go with it';
+CREATE TRIGGER webhook_source_gone AFTER DELETE ON tms.webhook_sources
+    FOR EACH ROW EXECUTE FUNCTION tms.webhook_source_gone();
+COMMENT ON TRIGGER webhook_source_gone ON tms.webhook_sources IS 'Secrets and receipts of a source go with it';
 
 CREATE FUNCTION @extschema@.tms_webhook_source_set(name text, options jsonb, company_id uuid DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, tms, pg_temp

@@ -172,6 +172,9 @@ const READ_STATUS: &[Grant] = &[
     ("SELECT", "TABLE tms.targets"),
     ("SELECT", "TABLE tms.outbox_status"),
     ("SELECT", "TABLE tms.target_status"),
+    ("SELECT", "TABLE tms.target_overrides"),
+    ("SELECT", "TABLE tms.target_health"),
+    ("SELECT", "TABLE tms.target_load"),
     ("SELECT", "TABLE tms.subscriptions"),
     ("SELECT", "TABLE tms.webhook_sources"),
     ("EXECUTE", "FUNCTION {f}.tms_worker_status()"),
@@ -183,7 +186,6 @@ const READ_STATUS: &[Grant] = &[
 const READ_DUMP: &[Grant] = &[
     ("SELECT", "TABLE tms.role_bindings"),
     ("SELECT", "TABLE tms.role_capabilities"),
-    ("SELECT", "TABLE tms.target_overrides"),
     ("SELECT", "TABLE tms.idempotency_keys"),
     ("SELECT", "TABLE tms.webhook_source_secrets"),
     ("SELECT", "TABLE tms.webhook_receipts"),
@@ -220,6 +222,12 @@ const PRODUCE: &[Grant] = &[
 
 /// What an operator may change of its company's, beside what it may read.
 const OPERATE: &[Grant] = &[
+    // Its company's own version of a target: without company_id the call is the platform's.
+    (
+        "EXECUTE",
+        "FUNCTION {f}.tms_target_set(text, text, jsonb, uuid)",
+    ),
+    ("EXECUTE", "FUNCTION {f}.tms_target_test(text)"),
     ("EXECUTE", "FUNCTION {f}.tms_event_cancel(uuid, text)"),
     ("EXECUTE", "FUNCTION {f}.tms_subscribe(text, text, uuid)"),
     ("EXECUTE", "FUNCTION {f}.tms_unsubscribe(text, text, uuid)"),

@@ -228,6 +228,8 @@ fn due_event(row: &Row<'_>, asked: usize) -> Option<DueEvent> {
     })
 }
 
+// Orders of the platform's rows begin with company_id: `IS NULL` is no constant to the planner's sort keys, and it would sort.
+
 /// Reads pieces of queues: the due events of each walk behind its position, at most as many as its limit.
 pub(crate) fn walk(session: &Session, walks: &[Walk<'_>], now: i64) -> DueEvents {
     static OF_COMPANIES: Statement = Statement::new(
@@ -255,7 +257,7 @@ pub(crate) fn walk(session: &Session, walks: &[Walk<'_>], now: i64) -> DueEvents
                     AND o.priority OPERATOR(pg_catalog.=) u.priority AND o.processed_at IS NULL
                     AND (o.available_at, o.seq) OPERATOR(pg_catalog.>) (u.behind_at, u.behind_seq)
                     AND o.available_at OPERATOR(pg_catalog.<=) $6
-                  ORDER BY o.available_at, o.seq LIMIT u.most) e",
+                  ORDER BY o.company_id, o.available_at, o.seq LIMIT u.most) e",
         &[
             TEXTARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID,
         ],
@@ -353,7 +355,7 @@ pub(crate) fn next_due(
            WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.company_id IS NULL
              AND e.priority OPERATOR(pg_catalog.=) $2 AND e.processed_at IS NULL
              AND e.available_at OPERATOR(pg_catalog.>) $3
-           ORDER BY e.available_at, e.seq LIMIT 1",
+           ORDER BY e.company_id, e.available_at, e.seq LIMIT 1",
         &[TEXTOID, INT4OID, TIMESTAMPTZOID],
     );
     let of_the_platform = [Arg::Text(target), Arg::Int4(priority), Arg::Timestamp(now)];
@@ -385,13 +387,13 @@ pub(crate) fn lanes(session: &Session, target: &str) -> Vec<(Option<[u8; 16]>, i
           platform (priority) AS (
               (SELECT e.priority FROM tms.event_outbox e
                 WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.processed_at IS NULL AND e.company_id IS NULL
-                ORDER BY e.priority LIMIT 1)
+                ORDER BY e.company_id, e.priority LIMIT 1)
               UNION ALL
               SELECT n.priority FROM platform CROSS JOIN LATERAL (
                      SELECT e.priority FROM tms.event_outbox e
                       WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.processed_at IS NULL AND e.company_id IS NULL
                         AND e.priority OPERATOR(pg_catalog.>) platform.priority
-                      ORDER BY e.priority LIMIT 1) n)
+                      ORDER BY e.company_id, e.priority LIMIT 1) n)
           SELECT step.company_id, step.priority FROM step UNION ALL SELECT NULL, platform.priority FROM platform",
         &[TEXTOID],
     );
@@ -408,13 +410,13 @@ pub(crate) fn priorities(session: &Session, target: &str, company: Option<&[u8; 
         c"WITH RECURSIVE step (priority) AS (
               (SELECT e.priority FROM tms.event_outbox e
                 WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.company_id OPERATOR(pg_catalog.=) $2
-                  AND e.processed_at IS NULL ORDER BY e.priority LIMIT 1)
+                  AND e.processed_at IS NULL ORDER BY e.company_id, e.priority LIMIT 1)
               UNION ALL
               SELECT n.priority FROM step CROSS JOIN LATERAL (
                      SELECT e.priority FROM tms.event_outbox e
                       WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.company_id OPERATOR(pg_catalog.=) $2
                         AND e.processed_at IS NULL AND e.priority OPERATOR(pg_catalog.>) step.priority
-                      ORDER BY e.priority LIMIT 1) n)
+                      ORDER BY e.company_id, e.priority LIMIT 1) n)
           SELECT step.priority FROM step",
         &[TEXTOID, UUIDOID],
     );
@@ -422,13 +424,13 @@ pub(crate) fn priorities(session: &Session, target: &str, company: Option<&[u8; 
         c"WITH RECURSIVE step (priority) AS (
               (SELECT e.priority FROM tms.event_outbox e
                 WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.company_id IS NULL AND e.processed_at IS NULL
-                ORDER BY e.priority LIMIT 1)
+                ORDER BY e.company_id, e.priority LIMIT 1)
               UNION ALL
               SELECT n.priority FROM step CROSS JOIN LATERAL (
                      SELECT e.priority FROM tms.event_outbox e
                       WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND e.company_id IS NULL
                         AND e.processed_at IS NULL AND e.priority OPERATOR(pg_catalog.>) step.priority
-                      ORDER BY e.priority LIMIT 1) n)
+                      ORDER BY e.company_id, e.priority LIMIT 1) n)
           SELECT step.priority FROM step",
         &[TEXTOID],
     );

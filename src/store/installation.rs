@@ -36,3 +36,12 @@ pub(crate) fn adopt_targets() -> usize {
     );
     spi::connect(|session| session.run(&ADOPT, &[Arg::Text(&stamp())], 0).count())
 }
+
+/// Whether this database has targets that another installation set.
+pub(crate) fn is_copy() -> bool {
+    static FOREIGN: Statement = Statement::new(
+        c"SELECT 1 FROM tms.targets t WHERE t.installation OPERATOR(pg_catalog.<>) $1 LIMIT 1",
+        &[TEXTOID],
+    );
+    spi::connect(|session| session.run(&FOREIGN, &[Arg::Text(&stamp())], 1).count() > 0)
+}

@@ -118,7 +118,8 @@ const fn c_text(text: &'static str) -> &'static CStr {
 ///
 /// Parameters: target, companies, now, most events a company, length of the walk's window (NULL: no end), numbers below this,
 /// whether dead heads are stepped over. The innermost question is whether an event is the first of its ordering key. That cannot
-/// become false again but by hand: an event comes into a key with a number above all others of it.
+/// become false again but by hand: an event comes into a key with a number above all others of it. The orders begin with
+/// company_id, since `IS NULL` is no constant to the planner's sort keys.
 macro_rules! take {
     ($from:literal, $is_of_company:literal) => {
         Statement::new(
@@ -130,12 +131,12 @@ macro_rules! take {
                         WITH RECURSIVE lane (priority) AS (
                             (SELECT e.priority FROM tms.event_outbox e
                               WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND ", $is_of_company, " AND e.processed_at IS NULL
-                              ORDER BY e.priority DESC LIMIT 1)
+                              ORDER BY e.company_id DESC, e.priority DESC LIMIT 1)
                             UNION ALL
                             SELECT (SELECT e.priority FROM tms.event_outbox e
                                      WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND ", $is_of_company, "
                                        AND e.processed_at IS NULL AND e.priority OPERATOR(pg_catalog.<) lane.priority
-                                     ORDER BY e.priority DESC LIMIT 1)
+                                     ORDER BY e.company_id DESC, e.priority DESC LIMIT 1)
                               FROM lane WHERE lane.priority IS NOT NULL)
                         SELECT lane.priority FROM lane WHERE lane.priority IS NOT NULL) p
                     LEFT JOIN LATERAL (
@@ -143,7 +144,7 @@ macro_rules! take {
                          WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND ", $is_of_company, "
                            AND e.priority OPERATOR(pg_catalog.=) p.priority AND e.processed_at IS NULL
                            AND e.available_at OPERATOR(pg_catalog.<=) $3
-                         ORDER BY e.available_at, e.seq LIMIT CASE WHEN $5 IS NULL THEN 0 ELSE 1 END OFFSET $5) w ON true
+                         ORDER BY e.company_id, e.available_at, e.seq LIMIT CASE WHEN $5 IS NULL THEN 0 ELSE 1 END OFFSET $5) w ON true
                     CROSS JOIN LATERAL (
                         SELECT e.company_id, e.ctid, e.id, e.retry_count, e.max_retries, e.updated_at, e.available_at,
                                e.lease_token IS NOT NULL AS was_leased
@@ -160,7 +161,7 @@ macro_rules! take {
                                    AND h.ordering_hash OPERATOR(pg_catalog.=) e.ordering_hash AND h.processed_at IS NULL
                                    AND (NOT $7 OR h.available_at OPERATOR(pg_catalog.<) 'infinity')
                                  ORDER BY h.seq LIMIT 1))
-                         ORDER BY e.available_at, e.seq LIMIT $4 FOR UPDATE OF e SKIP LOCKED) due
+                         ORDER BY e.company_id, e.available_at, e.seq LIMIT $4 FOR UPDATE OF e SKIP LOCKED) due
                     LIMIT $4) t\0"
             )),
             &[TEXTOID, UUIDARRAYOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, BOOLOID],

@@ -46,6 +46,10 @@ fn round(purge: &mut store::retention::Purge, sweep: bool) -> bool {
     if sweep {
         store::roles::remove_orphans();
     }
+    if store::installation::is_copy() {
+        // A restored copy keeps what it was given, however old, until it is adopted.
+        return false;
+    }
     let now = server::now();
     let events = settings::event_retention().is_some_and(|age| purge.events(now, micros(age), BATCH));
     let attempts = settings::attempt_retention().is_some_and(|age| purge.attempts(now, micros(age), BATCH));

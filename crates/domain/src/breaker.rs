@@ -32,13 +32,14 @@ pub struct Policy {
 }
 
 impl Default for Policy {
-    /// Half of at least 20 calls within a minute failing stops calls for 30 seconds; then three are tried.
+    /// Half of at least 20 calls within a minute failing stops calls for five seconds; then three are tried. A few trials every
+    /// few seconds are no burden to a receiver, and it is noticed soon that it is back.
     fn default() -> Self {
         Self {
             failure_ratio: 0.5,
             minimum_calls: 20,
             window: Duration::from_secs(60),
-            open_for: Duration::from_secs(30),
+            open_for: Duration::from_secs(5),
             trials: 3,
         }
     }

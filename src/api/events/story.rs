@@ -99,7 +99,7 @@ fn tell_of_head(lines: &mut Vec<String>, head: Option<&Facts>, own: &Account, sc
     lines.push(format!("That one: {}", its.state));
     lines.extend(last_error(head));
     let next = format!(
-        "{} This one follows when that one is delivered or cancelled.",
+        "for that one: {} This one follows when it is delivered or cancelled.",
         its.next
     );
     tell_next(lines, next, its.waits_for_target, scene);

@@ -274,6 +274,11 @@ impl Dispatcher {
         if self.flights.contains_key(&seq.cast_unsigned()) {
             return;
         }
+        if !self.targets.serves(key.target, event.company) {
+            // It has a version of its own since: a walk there finds it.
+            self.keys.ended(key);
+            return;
+        }
         self.keys.waits(key, seq);
         let Some(target) = self.targets.get_mut(key.target) else {
             return;

@@ -92,6 +92,12 @@ fn health_of(target: &mut Target) -> Health {
             reason: Some("set by another installation: call tms_adopt() if this database is to deliver".to_owned()),
         };
     }
+    if target.route.is_astray {
+        return Health {
+            state: "held",
+            reason: Some("the target has another host now: the company's own version must be set again".to_owned()),
+        };
+    }
     let (state, reason) = target.brakes.state();
     Health { state, reason }
 }

@@ -18,12 +18,17 @@ pub(crate) struct Route {
     pub(crate) secrets: Vec<String>,
     /// When the first of its signing keys ends, in Unix seconds.
     pub(crate) key_ends: Option<i64>,
+    /// It leads where the platform no longer allows: the target has another host now.
+    pub(crate) is_astray: bool,
 }
 
 /// Reads a stored target; `base` is the target itself when `stored` is a company's own version of it.
 pub(crate) fn of(stored: &Target, base: Option<&Target>, unix_now: i64) -> Option<Route> {
+    let is_astray = base.is_some_and(|base| leads_elsewhere(&stored.secrets, &base.secrets));
     let secrets = match base {
         None => stored.secrets.clone(),
+        // The platform's headers must not go where the platform does not send them.
+        Some(base) if is_astray => base.secrets.clone(),
         Some(base) => over(&stored.secrets, &base.secrets),
     };
     let whole = target::merge(&stored.options, secrets.url.as_deref(), secrets.headers.as_ref());
@@ -35,6 +40,7 @@ pub(crate) fn of(stored: &Target, base: Option<&Target>, unix_now: i64) -> Optio
             spec: None,
             secrets: Vec::new(),
             key_ends: None,
+            is_astray: false,
         });
     };
     let living = secrets
@@ -52,8 +58,18 @@ pub(crate) fn of(stored: &Target, base: Option<&Target>, unix_now: i64) -> Optio
             .filter_map(|key| key.until)
             .filter(|until| *until > unix_now)
             .min(),
+        is_astray,
         options,
     })
+}
+
+/// Whether a company's own URL is not at the target's scheme, host and port, as it was when it was set.
+fn leads_elsewhere(own: &Secrets, base: &Secrets) -> bool {
+    let place = |url: &Option<String>| {
+        let endpoint = endpoint::parse(url.as_deref()?).ok()?;
+        Some((endpoint.scheme, endpoint.host, endpoint.port))
+    };
+    own.url.is_some() && place(&own.url) != place(&base.url)
 }
 
 /// What a company has of its own, and the rest from the target.

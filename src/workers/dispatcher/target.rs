@@ -132,7 +132,7 @@ impl Target {
 
     /// Whether its commits are worth a wake-up at all.
     pub(crate) fn is_served(&self) -> bool {
-        !self.is_gone && !self.row.is_paused && !self.is_foreign
+        !self.is_gone && !self.row.is_paused && !self.is_foreign && !self.route.is_astray
     }
 
     /// Whether something may be sent to it, and is there as far as we know.

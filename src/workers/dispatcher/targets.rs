@@ -1,6 +1,6 @@
 //! All targets of this database: taken over from the table, found by the commits' notes, and taking turns.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -56,20 +56,18 @@ impl Targets {
             .map(|row| (row.name.clone(), row.clone()))
             .collect();
         let keys_ended = self.key_ends.is_some_and(|end| end <= unix_now);
+        let mut changed = HashSet::new();
         let mut versions_changed = false;
         for row in rows {
             let base = row.company.and_then(|_| bases.get(&row.name));
             let id = self.id_of(&row);
             let is_same = |target: &Target| target.row == row && !target.is_gone;
-            let is_base_same = base.is_none_or(|base| {
-                self.ids
-                    .get(&(Arc::from(base.name.as_str()), None))
-                    .and_then(|id| self.by_id.get(id))
-                    .is_some_and(|known| known.row == *base)
-            });
-            if !keys_ended && is_base_same && self.by_id.get(&id).is_some_and(is_same) {
+            let is_known = self.by_id.get(&id).is_some_and(is_same);
+            if is_known && !keys_ended && !changed.contains(&row.name) {
                 continue;
             }
+            // Companies' own versions come after all targets, and have the rest from them.
+            changed.insert(row.name.clone());
             versions_changed |= row.company.is_some();
             let Some(route) = route::of(&row, base, unix_now) else {
                 warning!(
@@ -100,8 +98,9 @@ impl Targets {
 
     fn remove_missing(&mut self, engine: &Engine, rows: &[Row]) -> Vec<u64> {
         let mut withdrawn = Vec::new();
-        let present: std::collections::HashSet<(&str, Company)> =
+        let present: HashSet<(&str, Company)> =
             rows.iter().map(|row| (row.name.as_str(), row.company)).collect();
+        let mut is_any_gone = false;
         for ((name, company), id) in &self.ids {
             let Some(target) = self.by_id.get_mut(id).filter(|target| !target.is_gone) else {
                 continue;
@@ -110,9 +109,11 @@ impl Targets {
                 withdrawn.extend(engine.remove_target(*id));
                 // Its state stays until the last answer came: completions still name it.
                 target.is_gone = true;
+                is_any_gone = true;
             }
         }
-        if !withdrawn.is_empty() {
+        if is_any_gone {
+            // A company without a version of its own goes by the target again.
             self.rescan();
         }
         withdrawn
@@ -240,8 +241,18 @@ impl Targets {
     /// The table has something for a company in the queue of a target; companies with a version of their own are not the
     /// target's.
     pub(crate) fn found(&mut self, id: u32, company: Company, priority: i32, anew: bool) {
-        let Some(target) = self.by_id.get(&id) else {
+        if !self.serves(id, company) {
             return;
+        }
+        if let Some(target) = self.by_id.get_mut(&id) {
+            target.lanes.found(company, priority, anew);
+        }
+    }
+
+    /// Whether a company's events go by this target and not by a version of its own.
+    pub(crate) fn serves(&self, id: u32, company: Company) -> bool {
+        let Some(target) = self.by_id.get(&id) else {
+            return false;
         };
         let has_own = target.only.is_none()
             && company.is_some()
@@ -249,11 +260,7 @@ impl Targets {
                 .by_hash
                 .get(&target.hash)
                 .is_some_and(|ids| self.is_own(ids, company));
-        if let (false, Some(target)) = (has_own, self.by_id.get_mut(&id))
-            && target.serves(company)
-        {
-            target.lanes.found(company, priority, anew);
-        }
+        !has_own && target.serves(company)
     }
 
     fn is_own(&self, ids: &[u32], company: Company) -> bool {

@@ -26,14 +26,15 @@ SELECT p.proname AS definer_without_its_own_search_path FROM pg_proc p JOIN memb
  WHERE p.prosecdef AND NOT coalesce('search_path=pg_catalog, tms, pg_temp' = ANY (p.proconfig), false);
 SELECT c.relname AS trigger_that_a_replica_skips, t.tgname FROM relations c JOIN pg_trigger t ON t.tgrelid = c.oid
  WHERE NOT t.tgisinternal AND t.tgenabled <> 'A';
--- pg_dump keeps the rows of every table, and where every sequence is.
+-- pg_dump keeps the rows of every table, and where every sequence is, but for what is about the server and not about the data.
 SELECT relname AS not_dumped FROM relations
- WHERE relkind IN ('r', 'S') AND NOT oid = ANY (SELECT unnest(extconfig) FROM pg_extension WHERE extname = 'tms');
+ WHERE relkind IN ('r', 'S') AND relname NOT IN ('installation', 'target_health', 'target_load')
+   AND NOT oid = ANY (SELECT unnest(extconfig) FROM pg_extension WHERE extname = 'tms');
 -- A policy asks for the company once a statement, not once a row.
 SELECT c.relname, p.polname AS policy_that_asks_for_each_row FROM relations c JOIN pg_policy p ON p.polrelid = c.oid
  WHERE concat(pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)) ~ 'tms_current_company'
    AND concat(pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)) !~ 'SELECT tms_current_company';
 
--- The library reads a new event by these numbers (src/pg/trigger.rs).
+-- The library reads a new event by these numbers and writes 2 and 17 of it (src/pg/trigger.rs).
 SELECT attnum, attname, atttypid::regtype FROM pg_attribute
  WHERE attrelid = 'tms.event_outbox'::regclass AND attnum > 0 ORDER BY attnum;

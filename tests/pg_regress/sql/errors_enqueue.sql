@@ -42,9 +42,17 @@ CALL refused($$SELECT tms_enqueue('a', '{}', 'errors-enqueue', headers => '{"Web
 CALL refused($$SELECT tms_enqueue('a', '{}', 'errors-enqueue', headers => '{"Content-Length": "0"}')$$);
 CALL refused($$SELECT tms_enqueue('a', '{}', 'errors-enqueue', headers => '{"x-a": 1e999}')$$);
 CALL refused($$SELECT tms_enqueue('a', '{}', 'errors-enqueue', headers => (repeat('[', 500) || repeat(']', 500))::jsonb)$$);
--- What comes later is refused, not ignored
-CALL refused($$SELECT tms_enqueue('a', '{}', 'errors-enqueue', idempotency_key => 'k')$$);
-CALL refused($$SELECT tms_enqueue('a', '{}', 'errors-enqueue', ordering_key => 'k')$$);
+-- Keys: an empty one is a mistake, a long one is no name; neither is repeated
+CALL refused($$SELECT tms_enqueue('a', '{}', 'errors-enqueue', idempotency_key => '')$$);
+CALL refused($$SELECT tms_enqueue('a', '{}', 'errors-enqueue', idempotency_key => repeat('k', 513))$$);
+CALL refused($$SELECT tms_enqueue('a', '{}', 'errors-enqueue', idempotency_key => repeat('k', 10240))$$);
+CALL refused($$SELECT tms_enqueue('a', '{}', 'errors-enqueue', ordering_key => '')$$);
+CALL refused($$SELECT tms_enqueue('a', '{}', 'errors-enqueue', ordering_key => repeat('ü', 257))$$);
+CALL refused($$SELECT tms_enqueue('a', '{}', 'errors-enqueue', ordering_key => repeat('k', 10240))$$);
+-- A key does not stand for an event that was refused
+CALL refused($$SELECT tms_enqueue('a', '{}', 'erors-enqueue', idempotency_key => 'unused')$$);
+CALL refused($$SELECT tms_enqueue('a b', '{}', 'errors-enqueue', idempotency_key => 'unused')$$);
+CALL refused($$SELECT tms_enqueue('a', '{}', 'errors-enqueue', idempotency_key => 'unused', ordering_key => '')$$);
 -- Size: 1 MB unless the platform says otherwise; the limit is not the producer's to change
 CALL refused($$SELECT tms_enqueue('a', to_jsonb(repeat('x', 1048577)), 'errors-enqueue')$$);
 CALL refused($$SELECT tms_enqueue_batch('a', ARRAY['1', to_jsonb(repeat('x', 1048577))], 'errors-enqueue')$$);
@@ -56,6 +64,13 @@ CALL refused($$SELECT tms_enqueue_batch(NULL, ARRAY['1']::jsonb[], 'errors-enque
 CALL refused($$SELECT tms_enqueue_batch('a', ARRAY['1']::jsonb[], NULL)$$);
 CALL refused($$SELECT tms_enqueue_batch('a b', ARRAY['1', '2']::jsonb[], 'errors-enqueue')$$);
 CALL refused($$SELECT tms_enqueue_batch('a', ARRAY['1', '2']::jsonb[], 'errors_enqueue')$$);
+-- One ordering key a payload
+CALL refused($$SELECT tms_enqueue_batch('a', ARRAY['1', '2']::jsonb[], 'errors-enqueue', NULL, ARRAY['k'])$$);
+CALL refused($$SELECT tms_enqueue_batch('a', ARRAY['1', '2']::jsonb[], 'errors-enqueue', NULL, ARRAY['k', 'k', 'k'])$$);
+CALL refused($$SELECT tms_enqueue_batch('a', ARRAY['1', '2']::jsonb[], 'errors-enqueue', NULL, '{}')$$);
+CALL refused($$SELECT tms_enqueue_batch('a', '{}', 'errors-enqueue', NULL, ARRAY['k'])$$);
+CALL refused($$SELECT tms_enqueue_batch('a', ARRAY['1', '2']::jsonb[], 'errors-enqueue', NULL, ARRAY['k', ''])$$);
+CALL refused($$SELECT tms_enqueue_batch('a', ARRAY['1', '2']::jsonb[], 'errors-enqueue', NULL, ARRAY[NULL, repeat('k', 10240)])$$);
 -- Also when there is nothing to enqueue
 CALL refused($$SELECT tms_enqueue_batch('a', '{}', 'errors_enqueue')$$);
 CALL refused($$SELECT tms_enqueue_batch('a b', '{}', 'errors-enqueue')$$);
@@ -68,7 +83,17 @@ CALL refused($$INSERT INTO tms.event_outbox (event_type, payload) VALUES ('a', '
 CALL refused($$INSERT INTO tms.event_outbox (event_type, payload, target_system, available_at) VALUES ('a', '{}', 'errors-enqueue', 'infinity')$$);
 CALL refused($$INSERT INTO tms.event_outbox (event_type, payload, target_system, max_retries) VALUES ('a', '{}', 'errors-enqueue', NULL)$$);
 CALL refused($$INSERT INTO tms.event_outbox (event_type, payload, target_system, headers) VALUES ('a', '{}', 'errors-enqueue', '{"host": "x"}')$$);
-CALL refused($$INSERT INTO tms.event_outbox (event_type, payload, target_system, idempotency_key) VALUES ('a', '{}', 'errors-enqueue', 'k')$$);
+CALL refused($$INSERT INTO tms.event_outbox (event_type, payload, target_system, idempotency_key) VALUES ('a', '{}', 'errors-enqueue', '')$$);
+CALL refused($$INSERT INTO tms.event_outbox (event_type, payload, target_system, ordering_key) VALUES ('a', '{}', 'errors-enqueue', '')$$);
+CALL refused($$INSERT INTO tms.event_outbox (event_type, payload, target_system, ordering_key)
+               VALUES ('a', '{}', 'errors-enqueue', repeat('k', 10240))$$);
+-- It cannot answer with the id that a used key stands for
+BEGIN;
+SELECT tms_enqueue('a', '{}', 'errors-enqueue', idempotency_key => 'used') IS NOT NULL AS enqueued;
+CALL refused($$INSERT INTO tms.event_outbox (event_type, payload, target_system, idempotency_key) VALUES ('a', '{}', 'errors-enqueue', 'used')$$);
+CALL refused($$INSERT INTO tms.event_outbox (event_type, payload, target_system, idempotency_key) VALUES ('a', '{}', 'errors-enqueue', 'twice'),
+                                                                                              ('a', '{}', 'errors-enqueue', 'twice')$$);
+ROLLBACK;
 CALL refused($$INSERT INTO tms.event_outbox (event_type, payload, target_system) VALUES ('a', to_jsonb(repeat('x', 1048577)), 'errors-enqueue')$$);
 -- Where nothing may be written
 BEGIN READ ONLY;
@@ -76,6 +101,10 @@ CALL refused($$SELECT tms_enqueue('a', '{}', 'errors-enqueue')$$);
 ROLLBACK;
 -- The columns of the dispatcher are not for producers, and not for a new event of the platform either
 CALL refused($$INSERT INTO tms.event_outbox (event_type, payload, target_system, retry_count) VALUES ('a', '{}', 'errors-enqueue', 1)$$);
+CALL refused($$INSERT INTO tms.event_outbox (event_type, payload, target_system, ordering_hash) VALUES ('a', '{}', 'errors-enqueue', 1)$$);
+CALL refused($$INSERT INTO tms.event_outbox (event_type, payload, target_system, seq) VALUES ('a', '{}', 'errors-enqueue', 1)$$);
+CALL refused($$INSERT INTO tms.event_outbox (event_type, payload, target_system, lease_token) VALUES ('a', '{}', 'errors-enqueue', NULL)$$);
+CALL refused($$INSERT INTO tms.event_outbox (event_type, payload, target_system, cancelled_at) VALUES ('a', '{}', 'errors-enqueue', NULL)$$);
 RESET ROLE;
 CALL refused($$INSERT INTO tms.event_outbox (event_type, payload, target_system, retry_count) VALUES ('a', '{}', 'errors-enqueue', 1)$$);
 -- By the plain protocol the SQLSTATE is the same
@@ -83,11 +112,11 @@ CALL refused($$INSERT INTO tms.event_outbox (event_type, payload, target_system,
 SELECT tms_enqueue('a', '{}', 'erors-enqueue');
 SELECT tms_enqueue('a b', '{}', 'errors-enqueue');
 SELECT tms_enqueue(NULL, '{}', 'errors-enqueue');
-SELECT tms_enqueue('a', '{}', 'errors-enqueue', idempotency_key => 'k');
+SELECT tms_enqueue('a', '{}', 'errors-enqueue', idempotency_key => '');
 SELECT tms_enqueue('a', to_jsonb(repeat('x', 1048577)), 'errors-enqueue');
 \set VERBOSITY terse
 -- Nothing of all that is there
-SELECT count(*) FROM tms.event_outbox;
+SELECT (SELECT count(*) FROM tms.event_outbox) AS events, (SELECT count(*) FROM tms.idempotency_keys) AS keys;
 -- The platform may lower and raise the limit
 SET tms.max_payload_bytes = 1024;
 CALL refused($$SELECT tms_enqueue('a', to_jsonb(repeat('x', 1100)), 'errors-enqueue')$$);

@@ -12,6 +12,13 @@ fn policy(failure_ratio: f64, minimum_calls: u32, trials: u32) -> Policy {
         failure_ratio,
         minimum_calls,
         trials,
+        ..half_a_minute()
+    }
+}
+
+fn half_a_minute() -> Policy {
+    Policy {
+        open_for: Duration::from_secs(30),
         ..Policy::default()
     }
 }
@@ -26,7 +33,7 @@ fn calls(breaker: &mut Breaker, now: u64, ends: &[bool]) {
 
 /// A breaker with the default policy that has opened at the start.
 fn opened() -> Breaker {
-    let mut breaker = Breaker::new(Policy::default());
+    let mut breaker = Breaker::new(half_a_minute());
     calls(&mut breaker, START, &[false; 20]);
     assert_eq!(breaker.admits(START), 0);
     breaker
@@ -64,7 +71,7 @@ fn it_opens_at_the_ratio_but_not_before_the_minimum_of_calls() {
 
 #[test]
 fn only_the_window_counts() {
-    let mut breaker = Breaker::new(Policy::default());
+    let mut breaker = Breaker::new(half_a_minute());
     calls(&mut breaker, START, &[false; 19]);
     // A minute later those have gone.
     calls(&mut breaker, START + 60 * SECOND, &[false; 19]);
@@ -161,7 +168,7 @@ fn calls_from_before_cannot_use_up_the_trials() {
 
 #[test]
 fn it_can_be_held_open() {
-    let mut breaker = Breaker::new(Policy::default());
+    let mut breaker = Breaker::new(half_a_minute());
     assert_eq!(breaker.admits(START), usize::MAX);
     breaker.hold(START + 5 * SECOND);
     breaker.hold(START + 4 * SECOND);
@@ -175,7 +182,7 @@ fn it_can_be_held_open() {
     let mut breaker = opened();
     breaker.hold(START + SECOND);
     assert_eq!(breaker.next_change(START), Some(START + 30 * SECOND));
-    let mut fresh = Breaker::new(Policy::default());
+    let mut fresh = Breaker::new(half_a_minute());
     fresh.hold(START - 1);
     assert_eq!(fresh.admits(START), 1);
 }
@@ -190,7 +197,7 @@ fn a_clock_that_is_set_back_locks_nothing() {
     assert_eq!(breaker.admits(back + 30 * SECOND), 3);
 
     // The window goes on counting, too.
-    let mut breaker = Breaker::new(Policy::default());
+    let mut breaker = Breaker::new(half_a_minute());
     calls(&mut breaker, START, &[false; 19]);
     calls(&mut breaker, back, &[false; 1]);
     assert_eq!(breaker.admits(back), 0);

@@ -69,7 +69,11 @@ impl<'a> Fields<'a> {
                 text.len()
             ))
             .detail(format!("Expected {expected}."))
-            .hint("Shorten it, or leave the option out to get its default.")),
+            .hint(if text.is_empty() {
+                "Give it a name, or leave the option out to get its default."
+            } else {
+                "Shorten it, or leave the option out to get its default."
+            })),
             Some(other) => Err(wrong_type(&path, other, &expected)),
         }
     }

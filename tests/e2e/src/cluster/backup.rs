@@ -64,7 +64,13 @@ impl Cluster {
         let mut command = Command::new(self.installation().program(name));
         forget_client_settings(&mut command);
         command.arg("--host").arg(self.socket_dir());
-        command.args(["--port", &self.port().to_string(), "--username", user, "--no-password"]);
+        command.args([
+            "--port",
+            &self.port().to_string(),
+            "--username",
+            user,
+            "--no-password",
+        ]);
         let output = command.args(args).output();
         let output = output.unwrap_or_else(|error| panic!("{name}: {error}"));
         PsqlOutput {
@@ -77,7 +83,11 @@ impl Cluster {
 
 /// Copies the backup to `data` and leaves the signals there.
 pub(super) fn copy_to(installation: &Installation, data: &Path, start: &Start) {
-    let output = Command::new("cp").arg("-a").arg(&start.backup.data).arg(data).output();
+    let output = Command::new("cp")
+        .arg("-a")
+        .arg(&start.backup.data)
+        .arg(data)
+        .output();
     let output = output.expect("cp");
     assert!(
         output.status.success(),

@@ -35,7 +35,12 @@ pub(super) fn copy_to(installation: &Installation, data: &Path, primary: &Primar
 pub(super) fn base_backup(installation: &Installation, data: &Path, primary: &Primary, how: &[&str]) {
     let output = installation
         .command("pg_basebackup")
-        .args(["--no-password", "--no-sync", "--checkpoint=fast", "--username=postgres"])
+        .args([
+            "--no-password",
+            "--no-sync",
+            "--checkpoint=fast",
+            "--username=postgres",
+        ])
         .args(how)
         .arg("--host")
         .arg(&primary.sockets)

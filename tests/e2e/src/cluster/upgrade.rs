@@ -48,7 +48,12 @@ pub(super) fn upgrade_to(installation: &Installation, room: &Room, old: &Old) {
         .arg(room.data())
         .arg("--socketdir")
         .arg(room.sockets())
-        .args(["--old-port", &free_port().to_string(), "--new-port", &free_port().to_string()])
+        .args([
+            "--old-port",
+            &free_port().to_string(),
+            "--new-port",
+            &free_port().to_string(),
+        ])
         .arg("--username=postgres")
         // It leaves a script where it is run.
         .current_dir(room.base());

@@ -3,7 +3,7 @@
 use tms_e2e::cluster::PsqlOutput;
 
 use crate::people::{A, B, Dumped, SECRET, dumped, people};
-use crate::stage::{DB, Stage, count};
+use crate::stage::{DB, Stage, count, run};
 
 #[test]
 fn an_auditors_dump_holds_its_companys_rows_and_no_secret() {
@@ -28,7 +28,12 @@ fn an_auditors_dump_holds_its_companys_rows_and_no_secret() {
         let ask = format!("SELECT count(*) FROM tms.{table} WHERE company_id = '{A}'");
         let of_a = count(&mut client, &ask);
         assert!(of_a > 0, "{table} has rows of the company");
-        assert_eq!(rows(&dump, table).len() as i64, of_a, "{table}: {:?}", rows(&dump, table));
+        assert_eq!(
+            rows(&dump, table).len() as i64,
+            of_a,
+            "{table}: {:?}",
+            rows(&dump, table)
+        );
     }
     for table in ["role_bindings", "role_capabilities", "webhook_source_secrets"] {
         assert_eq!(rows(&dump, table), [""; 0], "{table}");
@@ -36,15 +41,46 @@ fn an_auditors_dump_holds_its_companys_rows_and_no_secret() {
 }
 
 #[test]
+fn an_auditor_without_rights_to_other_tables_dumps_the_extension_alone() {
+    let stage = Stage::start();
+    people(&stage);
+    let whole = dump_as(&stage, "auditor_of_a", &[]).expect_success().stdout;
+    run(&mut stage.client(), "CREATE TABLE business (of_our_own text)");
+    let refused = dump_as(&stage, "auditor_of_a", &[]).stderr;
+    assert!(
+        refused.contains("permission denied for table business"),
+        "{refused}"
+    );
+    let ours = dump_as(&stage, "auditor_of_a", &["--extension=tms", "--schema=tms"]);
+    let ours = ours.expect_success().stdout;
+    let tables = |dump: &str| dump.lines().filter(|line| line.starts_with("COPY ")).count();
+    assert_eq!(tables(&ours), tables(&whole));
+}
+
+#[test]
 fn without_its_two_options_an_auditors_dump_is_refused() {
     let stage = Stage::start();
     people(&stage);
-    let without_security = stage
+    let without_security = stage.cluster.program(
+        "pg_dump",
+        "auditor_of_a",
+        &["--exclude-table=tms.target_secrets", DB],
+    );
+    assert!(
+        without_security.stderr.contains("row-level security"),
+        "{}",
+        without_security.stderr
+    );
+    let with_secrets = stage
         .cluster
-        .program("pg_dump", "auditor_of_a", &["--exclude-table=tms.target_secrets", DB]);
-    assert!(without_security.stderr.contains("row-level security"), "{}", without_security.stderr);
-    let with_secrets = stage.cluster.program("pg_dump", "auditor_of_a", &["--enable-row-security", DB]);
-    assert!(with_secrets.stderr.contains("permission denied for table target_secrets"), "{}", with_secrets.stderr);
+        .program("pg_dump", "auditor_of_a", &["--enable-row-security", DB]);
+    assert!(
+        with_secrets
+            .stderr
+            .contains("permission denied for table target_secrets"),
+        "{}",
+        with_secrets.stderr
+    );
 }
 
 #[track_caller]

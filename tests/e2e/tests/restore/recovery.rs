@@ -43,7 +43,10 @@ impl Original {
     /// A point that can be restored to: what is written from now on comes after it.
     #[track_caller]
     fn mark(&self, name: &str) {
-        run(&mut self.stage.client(), &format!("SELECT pg_create_restore_point('{name}')"));
+        run(
+            &mut self.stage.client(),
+            &format!("SELECT pg_create_restore_point('{name}')"),
+        );
     }
 
     /// Everything that has been written can be read from the archive.
@@ -87,9 +90,17 @@ fn a_point_in_time_restore_is_held_in_every_database_until_it_is_adopted_there()
 
     let told = adopt(&restored, DB);
     assert_eq!(told, "restore acknowledged");
-    arrives(&original.stage.receiver, "what waited in freight", original.waiting[0]);
+    arrives(
+        &original.stage.receiver,
+        "what waited in freight",
+        original.waiting[0],
+    );
     is_in_state(&restored, "rail", "held");
-    assert_eq!(original.stage.receiver.look(|seen| seen.times(later)), 0, "it came after the point");
+    assert_eq!(
+        original.stage.receiver.look(|seen| seen.times(later)),
+        0,
+        "it came after the point"
+    );
     // A database that is made after the restore is a copy of nothing.
     restored.create_database_with_tms("road");
     would_have_sent(&restored, "road");
@@ -97,9 +108,19 @@ fn a_point_in_time_restore_is_held_in_every_database_until_it_is_adopted_there()
     restored.restart(Mode::Immediate);
     is_in_state(&restored, DB, "running");
     is_held(&restored, "rail");
-    assert_eq!(original.stage.receiver.look(|seen| seen.times(original.waiting[1])), 0);
+    assert_eq!(
+        original
+            .stage
+            .receiver
+            .look(|seen| seen.times(original.waiting[1])),
+        0
+    );
     adopt(&restored, "rail");
-    arrives(&original.stage.receiver, "what waited in rail", original.waiting[1]);
+    arrives(
+        &original.stage.receiver,
+        "what waited in rail",
+        original.waiting[1],
+    );
 }
 
 #[test]
@@ -150,7 +171,11 @@ fn a_promoted_standby_goes_on_also_beside_a_recovery_signal() {
     let standby = original.copy(&[RECOVERY_SIGNAL, STANDBY_SIGNAL]).start();
     let mut reader = standby.client(DB);
     eventually("the standby has the event that waits", SOON, || {
-        (count(&mut reader, "SELECT count(*) FROM tms.event_outbox WHERE processed_at IS NULL") == 1).then_some(())
+        (count(
+            &mut reader,
+            "SELECT count(*) FROM tms.event_outbox WHERE processed_at IS NULL",
+        ) == 1)
+            .then_some(())
     });
     is_silent(&original.stage.receiver);
     run(&mut reader, "SELECT pg_promote(true, 60)");
@@ -167,7 +192,9 @@ fn is_held(cluster: &Cluster, db: &str) {
     assert!(hint.contains("tms_adopt()"), "{hint}");
     assert_eq!(cluster.worker_pid(db, "tms dispatcher"), None);
     let log = cluster.log();
-    let mut lines = log.lines().skip_while(|line| !line.contains(&format!("nothing is delivered from database \"{db}\"")));
+    let mut lines = log
+        .lines()
+        .skip_while(|line| !line.contains(&format!("nothing is delivered from database \"{db}\"")));
     assert!(lines.next().is_some(), "the log says so: {log}");
     let hint = lines.next().unwrap_or_default();
     assert!(hint.contains("HINT:") && hint.contains("tms_adopt()"), "{hint}");

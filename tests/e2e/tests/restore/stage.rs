@@ -63,7 +63,10 @@ impl Stage {
     /// Nothing leaves `freight` from now on: what is enqueued stays due.
     #[track_caller]
     pub fn hold(&self) {
-        run(&mut self.client(), "ALTER DATABASE freight SET tms.dispatch = 'hold'");
+        run(
+            &mut self.client(),
+            "ALTER DATABASE freight SET tms.dispatch = 'hold'",
+        );
         self.cluster.reload();
         is_in_state(&self.cluster, DB, "held");
     }
@@ -75,7 +78,12 @@ pub fn receiver() -> Receiver {
 
 #[track_caller]
 pub fn set_target(cluster: &Cluster, db: &str, name: &str, receiver: &Receiver) {
-    cluster.set_http_target(db, name, &receiver.url_of(&format!("/{name}")), serde_json::json!({}));
+    cluster.set_http_target(
+        db,
+        name,
+        &receiver.url_of(&format!("/{name}")),
+        serde_json::json!({}),
+    );
 }
 
 /// A target that this database sets itself is served, whatever is held: its event shows that the dispatcher has looked through
@@ -102,7 +110,11 @@ pub fn is_in_state(cluster: &Cluster, db: &str, state: &str) -> Status {
             state: row.get(0),
             hint: row.get(1),
         };
-        if seen.state == state { Ok(seen) } else { Err(format!("{seen:?}")) }
+        if seen.state == state {
+            Ok(seen)
+        } else {
+            Err(format!("{seen:?}"))
+        }
     })
 }
 
@@ -110,7 +122,8 @@ pub fn is_in_state(cluster: &Cluster, db: &str, state: &str) -> Status {
 #[track_caller]
 pub fn adopt(cluster: &Cluster, db: &str) -> String {
     let row = cluster.client(db).query_one("SELECT tms_adopt()", &[]);
-    row.unwrap_or_else(|error| panic!("tms_adopt(): {error:?}")).get(0)
+    row.unwrap_or_else(|error| panic!("tms_adopt(): {error:?}"))
+        .get(0)
 }
 
 #[track_caller]

@@ -15,7 +15,10 @@ fn an_upgraded_server_keeps_every_row_and_delivers_once_it_is_adopted() {
     for (table, rows) in contents(&upgraded, DB) {
         assert_eq!(original.get(&table), Some(&rows), "{table}");
     }
-    run(&mut upgraded.client(DB), "ALTER DATABASE freight RESET tms.dispatch");
+    run(
+        &mut upgraded.client(DB),
+        "ALTER DATABASE freight RESET tms.dispatch",
+    );
     upgraded.reload();
     is_in_state(&upgraded, DB, "running");
     let waiting = due(&mut upgraded.client(DB), "hook");

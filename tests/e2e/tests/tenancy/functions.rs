@@ -2,7 +2,7 @@
 
 use postgres::Client;
 
-use crate::stage::{Stage, attempt, must_be_denied, rehearse, run};
+use crate::stage::{A, B, Stage, UNKNOWN, attempt, must_be_denied, rehearse, run};
 use crate::tables::callers;
 
 /// Who may call a function.
@@ -22,21 +22,28 @@ struct Function {
     call: &'static str,
     /// What is A's is named in the first, what does not exist in the second; the answers must not differ.
     foreign: &'static [(&'static str, &'static str)],
+    /// What is named belongs to a company without saying which: it is as unknown to the others as what does not exist.
+    by_id: bool,
 }
 
 const PRODUCERS: May = May::Those(&["producer"]);
+const CONSUMERS: May = May::Those(&["consumer"]);
 const OPERATORS: May = May::Those(&["operator"]);
 
 /// Functions that act for the caller's company, by the beginnings of their names.
-const FOR_A_COMPANY: [&str; 5] = [
+const FOR_A_COMPANY: [&str; 9] = [
     "tms_enqueue",
     "tms_publish",
     "tms_subscribe",
     "tms_unsubscribe",
     "tms_webhook_",
+    "tms_outbox_",
+    "tms_event_",
+    "tms_target_set",
+    "tms_target_test",
 ];
 
-const FUNCTIONS: [Function; 24] = [
+const FUNCTIONS: [Function; 31] = [
     of_anybody("tms_version", "SELECT {f}.tms_version()"),
     of_anybody("tms_current_company", "SELECT {f}.tms_current_company()"),
     Function {
@@ -44,6 +51,7 @@ const FUNCTIONS: [Function; 24] = [
         may: PRODUCERS,
         call: "SELECT tms.uuid_v7()",
         foreign: &[],
+        by_id: false,
     },
     Function {
         name: "tms_enqueue",
@@ -59,6 +67,7 @@ const FUNCTIONS: [Function; 24] = [
                 "SELECT {f}.tms_enqueue('load.moved', '{}', 'no such target', '{unknown}')",
             ),
         ],
+        by_id: false,
     },
     Function {
         name: "tms_enqueue_batch",
@@ -74,6 +83,7 @@ const FUNCTIONS: [Function; 24] = [
                 "SELECT {f}.tms_enqueue_batch('load.moved', '{}', 'n8n', '{unknown}')",
             ),
         ],
+        by_id: false,
     },
     Function {
         name: "tms_publish",
@@ -83,6 +93,7 @@ const FUNCTIONS: [Function; 24] = [
             "SELECT {f}.tms_publish('load.moved', '{}', '{a}')",
             "SELECT {f}.tms_publish('load.moved', '{}', '{unknown}')",
         )],
+        by_id: false,
     },
     Function {
         name: "tms_subscribe",
@@ -92,6 +103,7 @@ const FUNCTIONS: [Function; 24] = [
             "SELECT {f}.tms_subscribe('load.*', 'n8n', '{a}')",
             "SELECT {f}.tms_subscribe('load.*', 'n8n', '{unknown}')",
         )],
+        by_id: false,
     },
     Function {
         name: "tms_unsubscribe",
@@ -101,6 +113,7 @@ const FUNCTIONS: [Function; 24] = [
             "SELECT {f}.tms_unsubscribe('load.moved', 'n8n', '{a}')",
             "SELECT {f}.tms_unsubscribe('load.moved', 'n8n', '{unknown}')",
         )],
+        by_id: false,
     },
     Function {
         name: "tms_webhook_source_set",
@@ -110,15 +123,17 @@ const FUNCTIONS: [Function; 24] = [
             "SELECT {f}.tms_webhook_source_set('partner', '{}', '{a}')",
             "SELECT {f}.tms_webhook_source_set('partner', '{}', '{unknown}')",
         )],
+        by_id: false,
     },
     Function {
         name: "tms_webhook_verify",
-        may: May::Those(&["consumer"]),
+        may: CONSUMERS,
         call: "SELECT {f}.tms_webhook_verify('partner', '{}', '', '{b}')",
         foreign: &[(
             "SELECT {f}.tms_webhook_verify('partner', '{}', '', '{a}')",
             "SELECT {f}.tms_webhook_verify('partner', '{}', '', '{unknown}')",
         )],
+        by_id: false,
     },
     of_platform("jsonb_or_null", "SELECT tms.jsonb_or_null('{}')", &[]),
     Function {
@@ -126,13 +141,85 @@ const FUNCTIONS: [Function; 24] = [
         may: May::Those(&["operator", "auditor"]),
         call: "SELECT * FROM {f}.tms_worker_status()",
         foreign: &[],
+        by_id: false,
+    },
+    Function {
+        name: "tms_outbox_claim",
+        may: CONSUMERS,
+        call: "SELECT * FROM {f}.tms_outbox_claim('pulled')",
+        foreign: &[],
+        by_id: false,
+    },
+    Function {
+        name: "tms_outbox_ack",
+        may: CONSUMERS,
+        call: "SELECT {f}.tms_outbox_ack(ARRAY['{b lease}']::uuid[])",
+        foreign: &[(
+            "SELECT {f}.tms_outbox_ack(ARRAY['{a lease}']::uuid[])",
+            "SELECT {f}.tms_outbox_ack(ARRAY['{unknown lease}']::uuid[])",
+        )],
+        by_id: true,
+    },
+    Function {
+        name: "tms_outbox_nack",
+        may: CONSUMERS,
+        call: "SELECT {f}.tms_outbox_nack('{b lease}', 'timeout', NULL)",
+        foreign: &[(
+            "SELECT {f}.tms_outbox_nack('{a lease}', 'timeout', NULL)",
+            "SELECT {f}.tms_outbox_nack('{unknown lease}', 'timeout', NULL)",
+        )],
+        by_id: true,
+    },
+    Function {
+        name: "tms_event_explain",
+        may: May::Those(&["producer", "operator", "auditor"]),
+        call: "SELECT {f}.tms_event_explain('{b event}')",
+        foreign: &[(
+            "SELECT {f}.tms_event_explain('{a event}')",
+            "SELECT {f}.tms_event_explain('{unknown event}')",
+        )],
+        by_id: true,
+    },
+    Function {
+        name: "tms_event_cancel",
+        may: OPERATORS,
+        call: "SELECT {f}.tms_event_cancel('{b event}', 'not needed')",
+        foreign: &[(
+            "SELECT {f}.tms_event_cancel('{a event}', 'not needed')",
+            "SELECT {f}.tms_event_cancel('{unknown event}', 'not needed')",
+        )],
+        by_id: true,
+    },
+    Function {
+        name: "tms_target_set",
+        may: OPERATORS,
+        call: "SELECT {f}.tms_target_set('n8n', 'http', '{\"url\": \"https://hooks.example/b\"}', '{b}')",
+        foreign: &[
+            (
+                "SELECT {f}.tms_target_set('n8n', 'http', '{\"url\": \"https://hooks.example/b\"}', '{a}')",
+                "SELECT {f}.tms_target_set('n8n', 'http', '{\"url\": \"https://hooks.example/b\"}', '{unknown}')",
+            ),
+            // For everybody it is the platform's, whether there is such a target or not.
+            (
+                "SELECT {f}.tms_target_set('n8n', 'http', '{\"url\": \"https://b.example/\"}')",
+                "SELECT {f}.tms_target_set('none', 'http', '{\"url\": \"https://b.example/\"}')",
+            ),
+        ],
+        by_id: false,
+    },
+    Function {
+        name: "tms_target_test",
+        may: OPERATORS,
+        call: "SELECT {f}.tms_target_test('n8n')",
+        foreign: &[],
+        by_id: false,
     },
     of_platform(
-        "tms_target_set",
-        "SELECT {f}.tms_target_set('mine', 'http', '{\"url\": \"https://hooks.example/\"}')",
+        "tms_target_rotate_secret",
+        "SELECT {f}.tms_target_rotate_secret('signed')",
         &[(
-            "SELECT {f}.tms_target_set('n8n', 'http', '{\"url\": \"https://b.example/\"}')",
-            "SELECT {f}.tms_target_set('none', 'http', '{\"url\": \"https://b.example/\"}')",
+            "SELECT {f}.tms_target_rotate_secret('signed')",
+            "SELECT {f}.tms_target_rotate_secret('none')",
         )],
     ),
     of_platform(
@@ -213,9 +300,11 @@ const FUNCTIONS: [Function; 24] = [
     ),
 ];
 
-/// Beside the array: on a table of other columns it is not even all right for the platform.
-const BEFORE_INSERT: &str =
-    "CREATE TRIGGER t BEFORE INSERT ON mine FOR EACH ROW EXECUTE FUNCTION tms.outbox_before_insert()";
+/// Beside the array: on a table of other columns they are not even all right for the platform.
+const ROW_TRIGGERS: [(&str, &str); 2] = [
+    ("outbox_before_insert", "INSERT"),
+    ("outbox_before_key_change", "UPDATE"),
+];
 
 const fn of_anybody(name: &'static str, call: &'static str) -> Function {
     Function {
@@ -223,6 +312,7 @@ const fn of_anybody(name: &'static str, call: &'static str) -> Function {
         may: May::Anybody,
         call,
         foreign: &[],
+        by_id: false,
     }
 }
 
@@ -236,6 +326,7 @@ const fn of_platform(
         may: May::ThePlatform,
         call,
         foreign,
+        by_id: false,
     }
 }
 
@@ -244,14 +335,19 @@ pub fn names() -> impl Iterator<Item = String> {
     FUNCTIONS
         .iter()
         .map(|function| format!("function {}", function.name))
-        .chain(["function outbox_before_insert".to_owned()])
+        .chain(ROW_TRIGGERS.map(|(name, _)| format!("function {name}")))
 }
 
 pub fn keep_companies_apart(stage: &Stage) {
     for (role, capabilities) in callers() {
         let mut client = stage.client(&role);
         run(&mut client, "CREATE TEMP TABLE mine (id uuid)");
-        must_be_denied(&mut client, &role, BEFORE_INSERT);
+        for (trigger, event) in ROW_TRIGGERS {
+            let hung = format!(
+                "CREATE TRIGGER t BEFORE {event} ON mine FOR EACH ROW EXECUTE FUNCTION tms.{trigger}()"
+            );
+            must_be_denied(&mut client, &role, &hung);
+        }
         for function in &FUNCTIONS {
             let may = match function.may {
                 May::Anybody => true,
@@ -259,9 +355,13 @@ pub fn keep_companies_apart(stage: &Stage) {
                 May::ThePlatform => false,
             };
             is_called_by_right(stage, &mut client, &role, function, may);
+            let is_unknown = function.by_id && may && !role.starts_with("stateless");
             for (of_a, of_nobody) in function.foreign {
-                tells_nothing(stage, &mut client, &role, of_a, of_nobody);
+                tells_nothing(stage, &mut client, &role, of_a, of_nobody, is_unknown);
             }
+        }
+        if capabilities.contains(&"consumer") && !role.starts_with("stateless") {
+            claims_its_own(stage, &mut client, &role);
         }
     }
     the_platform_may_call_everything(stage);
@@ -280,15 +380,54 @@ fn is_called_by_right(stage: &Stage, client: &mut Client, role: &str, function: 
     }
 }
 
-/// What is another company's is refused, with the same words as what does not exist.
-fn tells_nothing(stage: &Stage, client: &mut Client, role: &str, of_a: &str, of_nobody: &str) {
+/// What is another company's is answered in the same words as what does not exist: refused for want of a right, or unknown.
+fn tells_nothing(
+    stage: &Stage,
+    client: &mut Client,
+    role: &str,
+    of_a: &str,
+    of_nobody: &str,
+    is_unknown: bool,
+) {
     let (of_a, of_nobody) = (stage.text(of_a), stage.text(of_nobody));
-    let refused = rehearse(client, &of_a).expect_err(&of_a);
-    assert!(refused.is_denied(), "{role}: {of_a}: {refused:?}");
+    let rows_of_a = format!(
+        "SELECT md5(string_agg(e::text, ' ' ORDER BY id)) FROM tms.event_outbox e WHERE company_id = '{A}'"
+    );
+    let before = stage.ask(&mut stage.owner(), &rows_of_a);
+    run(client, "BEGIN");
+    let answer = attempt(client, &of_a);
+    if is_unknown {
+        if let Err(refused) = &answer {
+            assert_eq!(refused.state, "42704", "{role}: {of_a}: {refused:?}");
+        }
+        // Kept, so that what it changed would be seen.
+        run(client, "COMMIT");
+        assert_eq!(
+            stage.ask(&mut stage.owner(), &rows_of_a),
+            before,
+            "{role} changed a row of A: {of_a}"
+        );
+    } else {
+        run(client, "ROLLBACK");
+        let refused = answer.as_ref().expect_err(&of_a);
+        assert!(refused.is_denied(), "{role}: {of_a}: {refused:?}");
+    }
+    // An answer may repeat the id it was asked for.
+    let plain = |text: String| text.replace(&A[..8], &UNKNOWN[..8]);
     assert_eq!(
-        Err(refused),
-        rehearse(client, &of_nobody),
+        plain(format!("{answer:?}")),
+        plain(format!("{:?}", rehearse(client, &of_nobody))),
         "{role}: {of_a} and {of_nobody}"
+    );
+}
+
+/// Of the events that are due for consumers, each company has one.
+fn claims_its_own(stage: &Stage, client: &mut Client, role: &str) {
+    let claim = stage.text("SELECT company_id FROM {f}.tms_outbox_claim('pulled')");
+    assert_eq!(
+        rehearse(client, &claim),
+        Ok(vec![vec![Some(B.to_owned())]]),
+        "{role}: {claim}"
     );
 }
 

@@ -10,6 +10,11 @@ pub const B: &str = "bbbbbbbb-0000-4000-8000-00000000000b";
 /// A company that nobody has ever heard of.
 pub const UNKNOWN: &str = "cccccccc-0000-4000-8000-00000000000c";
 
+/// Its event that a consumer has: the beginning is A's or B's, or nobody's.
+const CLAIMED_EVENT: &str = "0000-7000-8000-0000000000e1";
+/// The lease under which the consumer has it.
+const LEASE: &str = "0000-4000-8000-0000000000e2";
+
 pub const CAPABILITIES: [&str; 6] = ["producer", "consumer", "agent", "approver", "operator", "auditor"];
 
 const DATABASE: &str = "freight";
@@ -77,8 +82,13 @@ impl Stage {
         }
         stage.add_role("stateless_all", None, &CAPABILITIES);
         stage.add_role("stateless_none", None, &[]);
+        let others = "
+            SELECT {f}.tms_target_set('pulled', 'pull'),
+                   {f}.tms_target_set('signed', 'http', '{\"url\": \"https://hooks.example/signed\", \"signing\": true}')";
+        run(&mut owner, &stage.text(others));
         for (company, events, letters) in [(A, 7, 3), (B, 2, 1)] {
             add_rows(&mut owner, company, events, letters);
+            run(&mut owner, &stage.text(&version_and_key(company)));
         }
         stage
     }
@@ -120,12 +130,17 @@ impl Stage {
         self.cluster.client_as(role, DATABASE)
     }
 
-    /// SQL in which `{f}` stands for the schema of the functions, and `{a}`, `{b}`, `{unknown}` for companies.
+    /// SQL in which `{f}` stands for the schema of the functions, and `{a}`, `{b}`, `{unknown}` for companies; `{a event}` is
+    /// the event of A that a consumer has, and `{a lease}` its token.
     pub fn text(&self, sql: &str) -> String {
-        sql.replace("{f}", self.schema)
-            .replace("{a}", A)
-            .replace("{b}", B)
-            .replace("{unknown}", UNKNOWN)
+        let mut text = sql.replace("{f}", self.schema);
+        for (name, company) in [("a", A), ("b", B), ("unknown", UNKNOWN)] {
+            text = text
+                .replace(&format!("{{{name}}}"), company)
+                .replace(&format!("{{{name} event}}"), &of(company, CLAIMED_EVENT))
+                .replace(&format!("{{{name} lease}}"), &of(company, LEASE));
+        }
+        text
     }
 
     /// One value, as text.
@@ -147,6 +162,11 @@ impl Stage {
     pub fn company(&self, client: &mut Client) -> Option<String> {
         self.ask(client, "SELECT {f}.tms_current_company()")
     }
+}
+
+/// An id that begins as the company does.
+fn of(company: &str, rest: &str) -> String {
+    format!("{}-{rest}", &company[..8])
 }
 
 fn prepare_ground(owner: &mut Client, ground: Ground) {
@@ -220,6 +240,26 @@ fn add_rows(owner: &mut Client, company: &str, events: u32, letters: u32) {
              INSERT INTO tms.webhook_source_secrets SELECT id, '[\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]' FROM source"
         ),
     );
+}
+
+/// A version of a target of the company's own, with what the dispatcher writes of it; a key it has used; and an event that a
+/// consumer of it has.
+fn version_and_key(company: &str) -> String {
+    format!(
+        "SELECT {{f}}.tms_target_set('n8n', 'http', '{{\"url\": \"https://hooks.example/own\"}}', '{company}');
+         INSERT INTO tms.target_health (target, company_id, state, since) VALUES ('n8n', '{company}', 'active', now())
+             ON CONFLICT DO NOTHING;
+         INSERT INTO tms.target_load (target, company_id, in_flight, per_second, delivered, failed, updated_at)
+             VALUES ('n8n', '{company}', 0, 0, 0, 0, now()) ON CONFLICT DO NOTHING;
+         INSERT INTO tms.idempotency_keys (target_system, company_id, key, event_id)
+             VALUES ('n8n', '{company}', 'order-7', gen_random_uuid());
+         INSERT INTO tms.event_outbox (id, event_type, payload, target_system, company_id, available_at, lease_token)
+             VALUES ('{}', 'load.claimed', '{{}}', 'pulled', '{company}', now() + interval '1 day', '{}');
+         INSERT INTO tms.event_outbox (event_type, payload, target_system, company_id)
+             VALUES ('load.moved', '{{}}', 'pulled', '{company}')",
+        of(company, CLAIMED_EVENT),
+        of(company, LEASE)
+    )
 }
 
 /// Runs a statement that must succeed, and keeps its effect.

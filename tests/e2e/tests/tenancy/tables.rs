@@ -9,6 +9,8 @@ use crate::stage::{A, B, CAPABILITIES, Stage, attempt, must_be_denied, rehearse}
 enum Rows {
     /// Each belongs to a company.
     OfCompanies,
+    /// Some belong to a company, and the rest to everybody.
+    OfCompaniesAndAll,
     /// Of the platform; who may read it reads all of it.
     OfThePlatform,
     /// Counts the caller's own events.
@@ -27,7 +29,7 @@ struct Table {
 
 const STATUS_READERS: &[&str] = &["operator", "auditor"];
 
-const TABLES: [Table; 12] = [
+const TABLES: [Table; 16] = [
     dumped("role_bindings"),
     dumped("role_capabilities"),
     hidden("target_secrets"),
@@ -55,6 +57,20 @@ const TABLES: [Table; 12] = [
             "headers",
         ],
     },
+    Table {
+        name: "target_health",
+        rows: Rows::OfCompaniesAndAll,
+        readers: STATUS_READERS,
+        insertable: &[],
+    },
+    Table {
+        name: "idempotency_keys",
+        rows: Rows::OfCompanies,
+        readers: &["auditor"],
+        insertable: &[],
+    },
+    of_companies("target_overrides"),
+    of_companies("target_load"),
     of_companies("dead_letter_queue"),
     of_companies("delivery_attempts"),
     of_companies("subscriptions"),
@@ -65,8 +81,12 @@ const TABLES: [Table; 12] = [
 
 const VIEWS: [Table; 2] = [counted("outbox_status"), counted("target_status")];
 
-/// Sequences, and who may draw numbers.
-const SEQUENCES: [(&str, &[&str]); 2] = [("event_outbox_seq", &["producer"]), ("delivery_attempts_id", &[])];
+/// Sequences, and who may draw numbers. The place of an event with an ordering key is given by the library alone.
+const SEQUENCES: [(&str, &[&str]); 3] = [
+    ("event_outbox_seq", &["producer"]),
+    ("event_outbox_order_seq", &[]),
+    ("delivery_attempts_id", &[]),
+];
 
 const fn hidden(name: &'static str) -> Table {
     Table {
@@ -163,13 +183,21 @@ fn reads_no_more_than_its_own(stage: &Stage, client: &mut Client, role: &str, ta
         format!("'{B}'")
     };
     match table.rows {
-        Rows::OfCompanies => {
-            let expected = count(&mut owner, &format!("WHERE company_id = {own}"));
+        Rows::OfCompanies | Rows::OfCompaniesAndAll => {
+            let of_own = count(&mut owner, &format!("WHERE company_id = {own}"));
             assert_eq!(
-                expected == Some("0".into()),
+                of_own == Some("0".into()),
                 role.starts_with("stateless"),
-                "rows of B are on the stage"
+                "rows of B are in {name}"
             );
+            let expected = if table.rows == Rows::OfCompanies {
+                of_own
+            } else {
+                count(
+                    &mut owner,
+                    &format!("WHERE company_id = {own} OR company_id IS NULL"),
+                )
+            };
             assert_ne!(
                 count(&mut owner, &format!("WHERE company_id = '{A}'")),
                 Some("0".into())
@@ -208,7 +236,7 @@ fn counts_its_own(stage: &Stage, client: &mut Client, role: &str, view: &str) {
         &mut stage.owner(),
         &format!(
             "SELECT count(*) FILTER (WHERE event_type = 'load.moved') || '/'
-                 || count(*) FILTER (WHERE event_type = 'load.planned')
+                 || count(*) FILTER (WHERE event_type IN ('load.planned', 'load.claimed'))
                FROM tms.event_outbox WHERE company_id = {own} AND processed_at IS NULL"
         ),
     );
@@ -217,6 +245,16 @@ fn counts_its_own(stage: &Stage, client: &mut Client, role: &str, view: &str) {
         &format!("SELECT coalesce(sum(due), 0) || '/' || coalesce(sum(scheduled), 0) FROM tms.{view}"),
     );
     assert_eq!(seen, expected, "{role} counts by {view}");
+    if view == "target_status" {
+        let versions =
+            format!("SELECT string_agg(company_id::text, ' ') FROM tms.{view} WHERE company_id IS NOT NULL");
+        let own = (!role.starts_with("stateless")).then(|| B.to_owned());
+        assert_eq!(
+            stage.ask(client, &versions),
+            own,
+            "{role} reads versions by {view}"
+        );
+    }
 }
 
 fn writes_nothing(stage: &Stage, client: &mut Client, role: &str, table: &Table, is_producer: bool) {

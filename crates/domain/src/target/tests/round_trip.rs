@@ -90,7 +90,7 @@ fn defaults_are_shown() {
         "signing": false,
         "gzip": false,
         "breaker": {
-            "failure_ratio": 0.5, "minimum_calls": 20, "window_ms": 60_000, "open_ms": 30_000, "trials": 3
+            "failure_ratio": 0.5, "minimum_calls": 20, "window_ms": 60_000, "open_ms": 5_000, "trials": 3
         },
         "on_ambiguous": "retry",
         "retry": {"base_ms": 1000, "factor": 2.0, "max_ms": 300_000, "jitter": 0.2},

@@ -29,6 +29,26 @@ pub struct Ground {
     pub receiver: Receiving,
 }
 
+/// SQL over an event's number `n` for what may differ between events of 60 bytes.
+pub struct Mixture<'a> {
+    pub target: &'a str,
+    pub company: &'a str,
+    pub ordering_key: &'a str,
+    pub priority: &'a str,
+}
+
+impl Default for Mixture<'_> {
+    /// Events of the platform to the target, none special.
+    fn default() -> Self {
+        Self {
+            target: "'n8n'",
+            company: "NULL",
+            ordering_key: "NULL",
+            priority: "0",
+        }
+    }
+}
+
 /// A server as the figures want it.
 pub fn server() -> Builder {
     Cluster::builder()
@@ -66,11 +86,27 @@ impl Ground {
     }
 
     fn set_target(&mut self) {
-        let options = json!({
+        self.set_http(TARGET, json!({}));
+    }
+
+    /// An http target at the receiver, 32 requests at a time, with these options beside.
+    pub fn set_http(&mut self, target: &str, options: Value) {
+        let mut all = json!({
             "url": self.receiver.url(), "max_concurrency": 32, "allow_private_network": true
         });
+        if let (Value::Object(all), Value::Object(options)) = (&mut all, options) {
+            all.extend(options);
+        }
+        self.set_other(target, "http", &all);
+    }
+
+    /// A target of any transport with exactly these options.
+    pub fn set_other(&mut self, target: &str, transport: &str, options: &Value) {
         self.client
-            .execute("SELECT tms_target_set($1, 'http', $2)", &[&TARGET, &options])
+            .execute(
+                "SELECT tms_target_set($1, $2, $3)",
+                &[&target, &transport, options],
+            )
             .expect("tms_target_set");
     }
 
@@ -127,6 +163,29 @@ impl Ground {
         }
     }
 
+    /// Inserts events that are not all of one kind.
+    pub fn insert(&mut self, events: usize, mixture: &Mixture<'_>) {
+        let Mixture {
+            target,
+            company,
+            ordering_key,
+            priority,
+        } = mixture;
+        let sql = format!(
+            "INSERT INTO tms.event_outbox (event_type, payload, target_system, company_id, ordering_key, priority)
+             SELECT 'load.status', jsonb_build_object('n', n, 'pad', repeat('x', {})), {target}, ({company})::uuid,
+                    {ordering_key}, {priority}
+               FROM generate_series($1::bigint, $2::bigint) AS n",
+            padding(SMALL)
+        );
+        for first in (0..events).step_by(CHUNK) {
+            let last = (first + CHUNK).min(events);
+            let range = [first as i64, last as i64 - 1].map(|n| n + FIRST_NUMBER);
+            let inserted = self.client.execute(&sql, &[&range[0], &range[1]]);
+            assert_eq!(inserted.expect("INSERT"), (last - first) as u64, "INSERT");
+        }
+    }
+
     /// An empty outbox that was never analyzed, and no checkpoint due soon.
     pub fn empty(&mut self) {
         self.command("TRUNCATE tms.event_outbox");
@@ -143,19 +202,30 @@ impl Ground {
     /// Lets the queue be delivered, and takes the time from the resume to the last row that has processed_at and the last
     /// event that has arrived. It panics when something was delivered twice: no process was killed.
     pub fn time_delivery(&mut self, events: usize) -> Duration {
+        self.time(events, "target_system = 'n8n'", Self::resume)
+    }
+
+    /// The same from a `beginning` of the caller's, and for the rows that `which` says.
+    pub fn time(&mut self, events: usize, which: &str, beginning: impl FnOnce(&mut Self)) -> Duration {
         self.receiver.reset();
         let began = Instant::now();
-        self.resume();
+        beginning(self);
         self.wait_for_arrival(events);
-        let open = "SELECT EXISTS (SELECT FROM tms.event_outbox WHERE target_system = 'n8n' AND processed_at IS NULL)";
-        eventually("every row has processed_at", PATIENCE, || {
-            let still_open: bool = self.one(open).get(0);
-            (!still_open).then_some(())
-        });
+        self.wait_until_processed(which);
         let took = began.elapsed();
         let stats = self.receiver.stats();
         assert_eq!(stats["duplicates"], 0, "{stats}");
         took
+    }
+
+    /// Waits until every row that `which` says has processed_at.
+    pub fn wait_until_processed(&mut self, which: &str) {
+        let open =
+            format!("SELECT EXISTS (SELECT FROM tms.event_outbox WHERE {which} AND processed_at IS NULL)");
+        eventually("every row has processed_at", PATIENCE, || {
+            let still_open: bool = self.one(&open).get(0);
+            (!still_open).then_some(())
+        });
     }
 
     /// Waits until so many different events have arrived since the receiver's last reset.
@@ -200,6 +270,8 @@ impl Ground {
     }
 }
 
+/// Bytes of the smaller bodies.
+pub const SMALL: usize = 60;
 /// Numbers of seven digits make bodies of one length.
 const FIRST_NUMBER: i64 = 1_000_000;
 

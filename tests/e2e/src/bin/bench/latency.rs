@@ -83,10 +83,10 @@ fn run(figure: &mut Figure, durable: bool, seconds: u64) -> Measured {
     let mut ground = Ground::start(server().durable(durable), &arguments);
     let config = ground.cluster.config("postgres", "postgres");
     // The first transactions of a session fill its caches, the first requests open connections.
-    produce(&config, Duration::from_secs(1));
+    produce(&config, RATE, Duration::from_secs(1));
     ground.receiver.reset();
     record.forget();
-    let sent = produce(&config, Duration::from_secs(seconds));
+    let sent = produce(&config, RATE, Duration::from_secs(seconds));
     ground.wait_for_arrival(sent.len());
     let stats = ground.receiver.stats();
     let rate = sent.len() as f64 / seconds as f64;
@@ -109,7 +109,34 @@ fn run(figure: &mut Figure, durable: bool, seconds: u64) -> Measured {
     }
 }
 
-fn in_stats(latency: &Value, quantile: &str) -> f64 {
+/// The same with other options of the target, from the time in the payload alone and without fsync.
+pub fn with_everything(seconds: u64, target: Value, figure: &mut Figure) {
+    let mut ground = Ground::start(server().durable(false), &["--latency"]);
+    ground.set_http(TARGET, target);
+    let measured = steady(&mut ground, RATE, Duration::from_secs(seconds));
+    for (quantile, bound) in REQUIRED {
+        figure.line(
+            format!("  {quantile} at {RATE}/s, everything switched on, no fsync"),
+            in_stats(&measured, quantile),
+            "ms",
+            Some(Bound::AtMost(bound)),
+        );
+    }
+}
+
+/// Produces at a rate for so long, and returns the latencies that the receiver measured from the time in the payload.
+pub fn steady(ground: &mut Ground, rate: u32, duration: Duration) -> Value {
+    let config = ground.cluster.config("postgres", "postgres");
+    let first = produce(&config, rate, Duration::from_secs(1));
+    ground.wait_for_arrival(first.len());
+    ground.receiver.reset();
+    let sent = produce(&config, rate, duration);
+    ground.wait_for_arrival(sent.len());
+    ground.receiver.stats()["latency"].clone()
+}
+
+/// A quantile in milliseconds, such as `p99`.
+pub fn in_stats(latency: &Value, quantile: &str) -> f64 {
     let micros = latency[format!("{quantile}_us")].as_u64();
     micros.unwrap_or_else(|| panic!("the receiver measured no {quantile}: {latency}")) as f64 / 1e3
 }
@@ -117,12 +144,12 @@ fn in_stats(latency: &Value, quantile: &str) -> f64 {
 /// When a producer's statement began and when its COMMIT had returned, by event.
 type Sent = HashMap<Uuid, (i64, i64)>;
 
-fn produce(config: &Config, duration: Duration) -> Sent {
+fn produce(config: &Config, rate: u32, duration: Duration) -> Sent {
     let began = Instant::now();
     let producers: Vec<_> = (0..SESSIONS)
         .map(|number| {
             let config = config.clone();
-            thread::spawn(move || session(&config, number, began, duration))
+            thread::spawn(move || session(&config, rate, number, began, duration))
         })
         .collect();
     producers
@@ -132,10 +159,10 @@ fn produce(config: &Config, duration: Duration) -> Sent {
 }
 
 /// One event at each of its times, whatever the ones before took: a slow server does not get an easier load.
-fn session(config: &Config, number: u32, began: Instant, duration: Duration) -> Sent {
+fn session(config: &Config, rate: u32, number: u32, began: Instant, duration: Duration) -> Sent {
     let mut client = config.connect(NoTls).expect("a producer's session");
     let enqueue = client.prepare(ENQUEUE).expect("tms_enqueue");
-    let interval = Duration::from_secs(1) / RATE;
+    let interval = Duration::from_secs(1) / rate;
     let mut sent = Sent::new();
     for round in 0.. {
         let at = interval * (round * SESSIONS + number);

@@ -3,7 +3,7 @@
 //! `bench [--only NAME[,NAME]] [--quick] [--json PATH]` prints a table and writes the same as JSON. A figure below
 //! what is required is said to be so and is no failure; one that could not be measured is.
 //!
-//! - one file a figure: `delivery`, `latency`, `enqueue`, `batch`, `idle`, `memory`, `plans`
+//! - one file a figure: `delivery`, `latency`, `enqueue`, `batch`, `pull`, `idle`, `memory`, `plans`
 //! - what they compare with: `poll_loop` (a worker outside the server), `plain_outbox` (a table without tms)
 //! - what they stand on: `ground` (server, target, queue), `receiving` (the receiver's process), `pgbench`, `explain`
 //! - what they look at: `cpu` (by thread) and `proc` (memory, wake-ups)
@@ -25,6 +25,7 @@ mod plain_outbox;
 mod plans;
 mod poll_loop;
 mod proc;
+mod pull;
 mod receiving;
 mod report;
 
@@ -39,7 +40,7 @@ use report::{Figure, Report};
 type Measure = fn(&Options, &mut Figure);
 
 /// Name, what it is about, and how it is measured, in the order they run.
-const FIGURES: [(&str, &str, Measure); 7] = [
+const FIGURES: [(&str, &str, Measure); 8] = [
     (
         "delivery",
         "due events to one http target, rows kept with processed_at",
@@ -60,6 +61,7 @@ const FIGURES: [(&str, &str, Measure); 7] = [
         "tms_enqueue_batch against INSERT ... SELECT",
         batch::measure,
     ),
+    ("pull", "8 consumers claim and acknowledge", pull::measure),
     ("idle", "wake-ups of workers with nothing to do", idle::measure),
     (
         "memory",

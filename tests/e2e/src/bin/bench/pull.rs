@@ -14,12 +14,18 @@ use crate::report::{Bound, Figure};
 const REQUIRED: f64 = 20_000.0;
 const CONSUMERS: usize = 8;
 const BATCH: i32 = 100;
-const CLAIM: &str = "SELECT id, lease_token, event_type, payload FROM tms_outbox_claim('jobs', $1, '5 minutes')";
+const CLAIM: &str =
+    "SELECT id, lease_token, event_type, payload FROM tms_outbox_claim('jobs', $1, '5 minutes')";
 const ACK: &str = "SELECT tms_outbox_ack($1)";
 
 /// What the queue is made of: SQL for an event's company and ordering key, by its number.
 const QUEUES: [(&str, &str, &str, Option<Bound>); 3] = [
-    ("of one company", "'aaaaaaaa-0000-4000-8000-00000000000a'", "NULL", Some(Bound::AtLeast(REQUIRED))),
+    (
+        "of one company",
+        "'aaaaaaaa-0000-4000-8000-00000000000a'",
+        "NULL",
+        Some(Bound::AtLeast(REQUIRED)),
+    ),
     (
         "of 20 companies, claimed for the platform",
         "('aaaaaaaa-0000-4000-8000-0000000000' || 10 + n % 20)",
@@ -35,7 +41,7 @@ const QUEUES: [(&str, &str, &str, Option<Bound>); 3] = [
 ];
 
 pub fn measure(options: &Options, figure: &mut Figure) {
-    let events = options.size(400_000, 40_000);
+    let events = options.size(200_000, 40_000);
     let mut ground = Ground::start(server(), &[]);
     ground.command("SELECT tms_target_set('jobs', 'pull')");
     for (what, company, key, bound) in QUEUES {
@@ -92,7 +98,10 @@ fn consume(mut client: Client) -> usize {
             return done;
         }
         let tokens: Vec<Uuid> = rows.iter().map(|row| row.get(1)).collect();
-        assert!(rows.iter().all(|row| row.get::<_, serde_json::Value>(3).is_object()));
+        assert!(
+            rows.iter()
+                .all(|row| row.get::<_, serde_json::Value>(3).is_object())
+        );
         let acknowledged: i32 = client.query_one(&ack, &[&tokens]).expect("tms_outbox_ack").get(0);
         done += usize::try_from(acknowledged).unwrap_or(0);
     }

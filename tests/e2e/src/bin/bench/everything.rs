@@ -1,0 +1,65 @@
+//! What it costs that requests are signed, and whether the spine's figures hold with everything switched on: signatures, the
+//! standard envelope, the circuit breaker, and an ordering key on every tenth event.
+
+use serde_json::{Value, json};
+
+use crate::ground::{Ground, Mixture, SMALL, TARGET, server};
+use crate::latency;
+use crate::options::Options;
+use crate::paired::{Pair, Way};
+use crate::report::{Bound, Figure};
+
+/// Of the throughput without signatures.
+const REQUIRED_SHARE: f64 = 90.0;
+const REQUIRED_RATE: f64 = 25_000.0;
+/// Every tenth event has one of a thousand keys.
+const KEYS: &str = "CASE WHEN n % 10 = 0 THEN 'load ' || n / 10 % 1000 END";
+
+pub fn measure(options: &Options, figure: &mut Figure) {
+    let events = options.size(100_000, 10_000);
+    let mut ground = Ground::start(server(), &[]);
+    deliver(&mut ground, events / 10, &Mixture::default());
+    let pair = Pair {
+        what: "signed requests beside unsigned ones, 60 bytes",
+        columns: ["signed", "unsigned"],
+        unit: "events/s",
+        bound: Some(Bound::AtLeast(REQUIRED_SHARE)),
+    };
+    pair.measure(&mut ground, figure, options.size(5, 2), |ground, way| {
+        ground.set_http(TARGET, json!({ "signing": way == Way::InQuestion }));
+        ground.pause();
+        ground.empty();
+        ground.fill(events, SMALL);
+        events as f64 / ground.time_delivery(events).as_secs_f64()
+    });
+    ground.set_http(TARGET, everything());
+    let mixture = Mixture {
+        ordering_key: KEYS,
+        ..Mixture::default()
+    };
+    let rates: Vec<f64> = (0..options.size(3, 2))
+        .map(|_| deliver(&mut ground, events, &mixture))
+        .collect();
+    figure.spread(
+        "everything switched on",
+        &rates,
+        "events/s",
+        Some(Bound::AtLeast(REQUIRED_RATE)),
+    );
+    drop(ground);
+    latency::with_everything(options.size(10, 3), everything(), figure);
+    figure.note(
+        "everything: signing, envelope standard, breaker; delivered events have an ordering key each tenth, of 1,000",
+    );
+}
+
+fn everything() -> Value {
+    json!({ "signing": true, "envelope": "standard", "breaker": true })
+}
+
+fn deliver(ground: &mut Ground, events: usize, mixture: &Mixture<'_>) -> f64 {
+    ground.pause();
+    ground.empty();
+    ground.insert(events, mixture);
+    events as f64 / ground.time_delivery(events).as_secs_f64()
+}

@@ -1,0 +1,66 @@
+//! A thousand targets against one, for the same number of events.
+
+use serde_json::json;
+
+use crate::ground::{Ground, Mixture, TARGET, server};
+use crate::options::Options;
+use crate::paired::{Pair, Way};
+use crate::report::{Bound, Figure};
+
+const REQUIRED_SHARE: f64 = 90.0;
+const OTHERS: &str = "name LIKE 'carrier-%'";
+
+pub fn measure(options: &Options, figure: &mut Figure) {
+    let targets = options.size(1_000, 100);
+    let events = options.size(200_000, 10_000);
+    let mut ground = Ground::start(server(), &[]);
+    // Caches and connections of a server that has just started are nobody's steady state.
+    one(&mut ground, events / 10);
+    many(&mut ground, targets, events / 10);
+    let pair = Pair {
+        what: &format!("{targets} targets beside one, {events} events"),
+        columns: ["many", "one"],
+        unit: "events/s",
+        bound: Some(Bound::AtLeast(REQUIRED_SHARE)),
+    };
+    pair.measure(&mut ground, figure, options.size(3, 2), |ground, way| match way {
+        Way::InQuestion => many(ground, targets, events),
+        Way::Compared => one(ground, events),
+    });
+    figure.note("one: max_concurrency 32, no other target is there; many: max_concurrency 1 each, new targets in each round, so that their connections are opened within it");
+    figure.note("timed from one UPDATE of tms.targets that ends the pause of all");
+}
+
+fn many(ground: &mut Ground, targets: usize, events: usize) -> f64 {
+    let options = json!({
+        "url": ground.receiver.url(), "max_concurrency": 1, "allow_private_network": true
+    });
+    let set = "SELECT count(tms_target_set('carrier-' || n, 'http', $1)) FROM generate_series(1, $2::bigint) AS n";
+    ground
+        .client
+        .query_one(set, &[&options, &(targets as i64)])
+        .expect("tms_target_set");
+    let rate = deliver(ground, &format!("'carrier-' || 1 + n % {targets}"), events);
+    ground.command(&format!("DELETE FROM tms.targets WHERE {OTHERS}"));
+    rate
+}
+
+fn one(ground: &mut Ground, events: usize) -> f64 {
+    deliver(ground, &format!("'{TARGET}'"), events)
+}
+
+fn deliver(ground: &mut Ground, target: &str, events: usize) -> f64 {
+    ground.command("UPDATE tms.targets SET paused_at = now()");
+    ground.empty();
+    ground.insert(
+        events,
+        &Mixture {
+            target,
+            ..Mixture::default()
+        },
+    );
+    let took = ground.time(events, "true", |ground| {
+        ground.command("UPDATE tms.targets SET paused_at = NULL");
+    });
+    events as f64 / took.as_secs_f64()
+}

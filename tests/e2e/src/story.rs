@@ -1,0 +1,171 @@
+//! What a story about the queue begins with: a server, a receiver, and a database at work between them.
+
+use std::time::Duration;
+
+use postgres::{Client, Row};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::cluster::{Builder, Cluster};
+use crate::receiver::{Receiver, Record, Recorded, Seen};
+use crate::wait::eventually_eq;
+
+/// Generous: the machine may be busy with others. Nothing waits this long unless it is broken.
+pub const SOON: Duration = Duration::from_secs(60);
+
+/// The database of a story.
+pub const DB: &str = "freight";
+
+/// A server, a receiver, and the database `freight` between them.
+#[derive(Debug)]
+pub struct Story {
+    /// The server.
+    pub cluster: Cluster,
+    /// Records ids, times and paths; each target has a path of its own name.
+    pub receiver: Receiver,
+}
+
+impl Story {
+    /// The queue is looked through from its beginning once in ten minutes, so that whatever arrives was woken for.
+    #[track_caller]
+    pub fn begin() -> Self {
+        Self::with(Cluster::builder())
+    }
+
+    /// The same with settings of one's own.
+    #[track_caller]
+    pub fn with(builder: Builder) -> Self {
+        let story = Self {
+            cluster: builder.conf("tms.rescan_interval", "600s").start(),
+            receiver: Receiver::builder().record(Record::Full).start(),
+        };
+        story.cluster.create_database_with_tms(DB);
+        story.target("first", Value::Null);
+        run(
+            &mut story.client(),
+            "SELECT tms_enqueue('story.begins', '{}', 'first')",
+        );
+        // With its outcome, the look through the queue that every dispatcher begins with is over.
+        story.all_done();
+        story.receiver.reset();
+        story
+    }
+
+    /// The superuser in the database.
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        self.cluster.client(DB)
+    }
+
+    /// Sets an http target whose path is its name.
+    #[track_caller]
+    pub fn target(&self, name: &str, options: Value) {
+        let url = self.receiver.url_of(&format!("/{name}"));
+        self.cluster.set_http_target(DB, name, &url, options);
+    }
+
+    /// Waits until the receiver has seen this event.
+    #[track_caller]
+    pub fn arrives(&self, what: &str, id: Uuid) {
+        self.wait_for(what, |seen| seen.times(id) > 0);
+    }
+
+    /// Waits until the receiver has seen what it is to see.
+    #[track_caller]
+    pub fn wait_for(&self, what: &str, condition: impl FnMut(&Seen) -> bool) {
+        self.receiver.wait_for(what, SOON, condition);
+    }
+
+    /// Waits until no event waits to be delivered now; dead ones are at rest.
+    #[track_caller]
+    pub fn all_done(&self) {
+        let mut client = self.client();
+        eventually_eq("every event processed", SOON, 0, || {
+            number(
+                &mut client,
+                "SELECT count(*) FROM tms.event_outbox WHERE processed_at IS NULL AND available_at < 'infinity'",
+            )
+        });
+    }
+
+    /// How often the receiver has seen this event.
+    pub fn times(&self, id: Uuid) -> u32 {
+        self.receiver.look(|seen| seen.times(id))
+    }
+
+    /// What arrived for one target, in order.
+    pub fn arrivals_of(&self, target: &str) -> Vec<Recorded> {
+        let path = format!("/{target}");
+        self.receiver.look(|seen| {
+            let requests = seen.requests().iter();
+            requests.filter(|request| *request.path == *path).cloned().collect()
+        })
+    }
+}
+
+/// Runs statements that return nothing of interest.
+#[track_caller]
+pub fn run(client: &mut Client, statements: &str) {
+    if let Err(error) = client.batch_execute(statements) {
+        panic!("{statements}: {error:?}");
+    }
+}
+
+/// The rows of a statement.
+#[track_caller]
+pub fn rows(client: &mut Client, statement: &str) -> Vec<Row> {
+    match client.query(statement, &[]) {
+        Ok(rows) => rows,
+        Err(error) => panic!("{statement}: {error:?}"),
+    }
+}
+
+/// The ids that a statement returns.
+#[track_caller]
+pub fn ids(client: &mut Client, statement: &str) -> Vec<Uuid> {
+    rows(client, statement).iter().map(|row| row.get(0)).collect()
+}
+
+/// The id that a statement returns.
+#[track_caller]
+pub fn id(client: &mut Client, statement: &str) -> Uuid {
+    ids(client, statement)[0]
+}
+
+/// The number that a statement returns.
+#[track_caller]
+pub fn number(client: &mut Client, statement: &str) -> i64 {
+    rows(client, statement)[0].get(0)
+}
+
+/// What a server said against a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// SQLSTATE.
+    pub code: String,
+    /// What was wrong.
+    pub message: String,
+    /// DETAIL, or nothing.
+    pub detail: String,
+}
+
+impl Refusal {
+    /// Of an error; one that is not the server's has no code.
+    pub fn of(error: &postgres::Error) -> Self {
+        let told = error.as_db_error();
+        Self {
+            code: told.map_or_else(String::new, |told| told.code().code().to_owned()),
+            message: told.map_or_else(|| error.to_string(), |told| told.message().to_owned()),
+            detail: told.and_then(|told| told.detail()).unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+/// What the server says against a statement that must fail.
+#[track_caller]
+pub fn refusal(client: &mut Client, statement: &str) -> Refusal {
+    match client.batch_execute(statement) {
+        Ok(()) => panic!("{statement}: was not refused"),
+        Err(error) => Refusal::of(&error),
+    }
+}

@@ -1,0 +1,98 @@
+//! Receivers that hold their senders up hold up nobody else's.
+
+use serde_json::json;
+use tms_e2e::cluster::Cluster;
+use tms_e2e::peer::Peer;
+use tms_e2e::wait::eventually;
+
+use crate::cases;
+use crate::stage::{GOOD, PATIENCE, Stage};
+
+const PLACES: usize = 8;
+const WAITING: i32 = 500;
+const GOOD_EVENTS: i32 = 3_000;
+
+#[test]
+fn hanging_targets_with_a_backlog_do_not_hold_up_another() {
+    // All of them together want twice what may be in flight.
+    let stage = Stage::set(Cluster::builder().conf("tms.max_in_flight", "1000"));
+    let behaviours: [(&str, fn(Peer)); 4] = [
+        ("hangs", cases::hang),
+        ("hangs-too", cases::hang),
+        ("slow-head", cases::slow_head),
+        ("slow-body", cases::slow_body),
+    ];
+    let options = json!({ "timeout_ms": 300_000, "max_concurrency": PLACES });
+    let hostile: Vec<_> = behaviours
+        .iter()
+        .map(|(target, behaviour)| stage.hostile(target, options.clone(), *behaviour))
+        .collect();
+    for (target, _) in behaviours {
+        stage.enqueue(target, WAITING, 10, 0);
+    }
+    let all_places_taken = || {
+        let open: Vec<usize> = hostile.iter().map(|receiver| receiver.open()).collect();
+        if open.iter().all(|open| *open == PLACES) {
+            Ok(())
+        } else {
+            Err(open)
+        }
+    };
+    eventually("every place of the hanging targets is taken", PATIENCE, all_places_taken);
+
+    stage.enqueue(GOOD, GOOD_EVENTS, 10, 0);
+    stage.good.wait_for("the good target's events", PATIENCE, |seen| {
+        seen.distinct() == GOOD_EVENTS as usize
+    });
+    // All that time the others hung: not one of their requests has come to an end.
+    assert_eq!(all_places_taken(), Ok(()));
+    assert!(hostile.iter().all(|receiver| receiver.accepted() == PLACES));
+    assert_eq!(stage.count("tms.delivery_attempts"), 0);
+    assert_eq!(stage.good.duplicates(), 0);
+    let waiting = i64::from(WAITING) * behaviours.len() as i64;
+    let unfinished = format!("tms.event_outbox WHERE processed_at IS NULL AND target_system <> '{GOOD}'");
+    assert_eq!(stage.count(&unfinished), waiting);
+}
+
+#[test]
+fn targets_whose_attempts_fail_all_the_time_do_not_hold_up_another() {
+    let builder = Cluster::builder().conf("tms.default_max_retries", "100");
+    let stage = Stage::set(builder);
+    let options = json!({ "timeout_ms": 500, "breaker": false, "retry": { "base_ms": 1, "max_ms": 1 } });
+    let behaviours: [(&str, fn(Peer)); 4] = [
+        ("closes", drop),
+        ("headers", cases::megabyte_of_headers),
+        ("interim", cases::endless_interim),
+        ("long-refusal", cases::long_refusal),
+    ];
+    let hostile: Vec<_> = behaviours
+        .iter()
+        .map(|(target, behaviour)| stage.hostile(target, options.clone(), *behaviour))
+        .collect();
+    for (target, _) in behaviours {
+        stage.enqueue(target, 100, 10, 100);
+    }
+    let failed = |at_least: i64| {
+        let ask = "(SELECT target_system FROM tms.delivery_attempts WHERE outcome = 'retry' \
+                   GROUP BY 1 HAVING count(*) >= ";
+        eventually("attempts of every hostile target", PATIENCE, || {
+            match stage.count(&format!("{ask}{at_least}) AS t")) {
+                4 => Ok(()),
+                seen => Err(seen),
+            }
+        });
+    };
+    failed(20);
+    stage.enqueue(GOOD, GOOD_EVENTS, 10, 0);
+    stage.good.wait_for("the good target's events", PATIENCE, |seen| {
+        seen.distinct() == GOOD_EVENTS as usize
+    });
+    let before = hostile.iter().map(|receiver| receiver.accepted()).max();
+    assert!(before > Some(0));
+    assert_eq!(
+        stage.count(&format!(
+            "tms.delivery_attempts WHERE target_system = '{GOOD}'"
+        )),
+        0
+    );
+}
