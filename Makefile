@@ -24,7 +24,7 @@ lint:        ## format, clippy, dependencies, SQL, scripts, workflows
 	@scripts/lint.sh
 
 pure:        ## tests of the crates that need no PostgreSQL: seconds
-	@CARGO_TARGET_DIR=target/pure cargo test -p tms-domain -p tms-delivery
+	@CARGO_TARGET_DIR=target/pure cargo test -p tms-domain -p tms-delivery -p tms-fuzz
 
 pg_test:     ## tests inside the server
 	@scripts/pg_test.sh

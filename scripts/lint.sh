@@ -34,7 +34,7 @@ shell_scripts() { "$tools/shellcheck" -S warning -x -P SCRIPTDIR -P . scripts/*.
 check fmt "cargo fmt" cargo fmt --all --check
 check lock "Cargo.lock is up to date" cargo metadata --locked --format-version=1
 check clippy-pure "clippy, crates without PostgreSQL" env CARGO_TARGET_DIR=target/pure \
-  cargo clippy -p tms-domain -p tms-delivery -p tms-e2e --all-targets -- -D warnings
+  cargo clippy -p tms-domain -p tms-delivery -p tms-fuzz -p tms-e2e --all-targets -- -D warnings
 check clippy-extension "clippy, extension" clippy_extension
 check deny "licences, bans and sources of dependencies" scripts/cargo_deny.sh --all-features check bans licenses sources
 check pgspot "pgspot, the install script" pgspot_install_script

@@ -155,7 +155,7 @@ pub(crate) fn no_company() -> ErrorReport {
         PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
         "the current role acts for no company".to_owned(),
     )
-    .set_detail("Only a role that bypasses row-level security may enqueue for the platform.")
+    .set_detail("Only a role that bypasses row-level security acts for the platform.")
     .set_hint("Bind the role with tms_bind_role(role, company_id), or enrol it and set its claims or tms.company_id.")
 }
 

@@ -64,7 +64,12 @@ COMMENT ON POLICY company_reads ON tms.target_overrides IS 'A role sees its comp
 CREATE FUNCTION tms.target_changed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, tms, pg_temp AS $$
 BEGIN
-    IF TG_OP = 'DELETE' THEN
+    IF TG_OP = 'TRUNCATE' THEN
+        DELETE FROM tms.target_secrets;
+        DELETE FROM tms.target_overrides;
+        DELETE FROM tms.target_health;
+        DELETE FROM tms.target_load;
+    ELSIF TG_OP = 'DELETE' THEN
         DELETE FROM tms.target_secrets s WHERE s.target OPERATOR(pg_catalog.=) OLD.name;
         DELETE FROM tms.target_overrides o WHERE o.target OPERATOR(pg_catalog.=) OLD.name;
         DELETE FROM tms.target_health h WHERE h.target OPERATOR(pg_catalog.=) OLD.name;
@@ -79,20 +84,34 @@ $$;
 COMMENT ON FUNCTION tms.target_changed() IS 'Trigger: secrets and companies'' own versions go, or are renamed, with their target';
 CREATE TRIGGER target_changed AFTER DELETE OR UPDATE OF name ON tms.targets
     FOR EACH ROW EXECUTE FUNCTION tms.target_changed();
+ALTER TABLE tms.targets ENABLE ALWAYS TRIGGER target_changed;
 COMMENT ON TRIGGER target_changed ON tms.targets IS 'Secrets and companies'' own versions go with their target';
+CREATE TRIGGER targets_truncated AFTER TRUNCATE ON tms.targets
+    FOR EACH STATEMENT EXECUTE FUNCTION tms.target_changed();
+ALTER TABLE tms.targets ENABLE ALWAYS TRIGGER targets_truncated;
+COMMENT ON TRIGGER targets_truncated ON tms.targets IS 'Secrets and companies'' own versions go with their targets';
 
 CREATE FUNCTION tms.target_override_gone() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, tms, pg_temp AS $$
 BEGIN
-    DELETE FROM tms.target_secrets s
-     WHERE s.target OPERATOR(pg_catalog.=) OLD.target AND s.company_id OPERATOR(pg_catalog.=) OLD.company_id;
+    IF TG_OP = 'TRUNCATE' THEN
+        DELETE FROM tms.target_secrets s WHERE s.company_id IS NOT NULL;
+    ELSE
+        DELETE FROM tms.target_secrets s
+         WHERE s.target OPERATOR(pg_catalog.=) OLD.target AND s.company_id OPERATOR(pg_catalog.=) OLD.company_id;
+    END IF;
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION tms.target_override_gone() IS 'Trigger: the secrets of a company''s own version of a target go with it';
 CREATE TRIGGER target_override_gone AFTER DELETE ON tms.target_overrides
     FOR EACH ROW EXECUTE FUNCTION tms.target_override_gone();
+ALTER TABLE tms.target_overrides ENABLE ALWAYS TRIGGER target_override_gone;
 COMMENT ON TRIGGER target_override_gone ON tms.target_overrides IS 'The company''s events go by the target itself again';
+CREATE TRIGGER target_overrides_truncated AFTER TRUNCATE ON tms.target_overrides
+    FOR EACH STATEMENT EXECUTE FUNCTION tms.target_override_gone();
+ALTER TABLE tms.target_overrides ENABLE ALWAYS TRIGGER target_overrides_truncated;
+COMMENT ON TRIGGER target_overrides_truncated ON tms.target_overrides IS 'All companies'' events go by the targets themselves again';
 
 CREATE TRIGGER invalidate_caches AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON tms.targets
     FOR EACH STATEMENT EXECUTE FUNCTION tms.invalidate_caches();

@@ -70,15 +70,25 @@ COMMENT ON FUNCTION tms.jsonb_or_null(text) IS 'The text as jsonb; NULL when it 
 CREATE FUNCTION tms.webhook_source_gone() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, tms, pg_temp AS $$
 BEGIN
-    DELETE FROM tms.webhook_source_secrets s WHERE s.source OPERATOR(pg_catalog.=) OLD.id;
-    DELETE FROM tms.webhook_receipts r WHERE r.source OPERATOR(pg_catalog.=) OLD.id;
+    IF TG_OP = 'TRUNCATE' THEN
+        DELETE FROM tms.webhook_source_secrets;
+        DELETE FROM tms.webhook_receipts;
+    ELSE
+        DELETE FROM tms.webhook_source_secrets s WHERE s.source OPERATOR(pg_catalog.=) OLD.id;
+        DELETE FROM tms.webhook_receipts r WHERE r.source OPERATOR(pg_catalog.=) OLD.id;
+    END IF;
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION tms.webhook_source_gone() IS 'Trigger: secrets and receipts of a source go with it';
 CREATE TRIGGER webhook_source_gone AFTER DELETE ON tms.webhook_sources
     FOR EACH ROW EXECUTE FUNCTION tms.webhook_source_gone();
+ALTER TABLE tms.webhook_sources ENABLE ALWAYS TRIGGER webhook_source_gone;
 COMMENT ON TRIGGER webhook_source_gone ON tms.webhook_sources IS 'Secrets and receipts of a source go with it';
+CREATE TRIGGER webhook_sources_truncated AFTER TRUNCATE ON tms.webhook_sources
+    FOR EACH STATEMENT EXECUTE FUNCTION tms.webhook_source_gone();
+ALTER TABLE tms.webhook_sources ENABLE ALWAYS TRIGGER webhook_sources_truncated;
+COMMENT ON TRIGGER webhook_sources_truncated ON tms.webhook_sources IS 'Secrets and receipts go with their sources';
 
 CREATE FUNCTION @extschema@.tms_webhook_source_set(name text, options jsonb, company_id uuid DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, tms, pg_temp

@@ -178,7 +178,7 @@ fn lock_keys(
     hashes.sort_unstable();
     hashes.dedup();
     let target = wake::hash(target);
-    locks::expect(target, hashes.len());
+    locks::expect(target, &hashes);
     for hash in hashes {
         locks::ordering_key(target, hash);
     }

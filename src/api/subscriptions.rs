@@ -20,7 +20,7 @@ fn tms_subscribe(
     company_id: Option<pgrx::Uuid>,
 ) -> Result<bool> {
     let wanted = Subscription::read("tms_subscribe", event_type_pattern, target_system, company_id)?;
-    crate::api::outbox::check_target(wanted.target)?;
+    outbox::check_target(wanted.target)?;
     Ok(subscriptions::add(wanted.pattern, wanted.target, wanted.company))
 }
 

@@ -77,10 +77,29 @@ unsafe extern "C-unwind" fn on_log(error: *mut pg_sys::ErrorData) {
                 (*error).detail_log = pg_sys::MemoryContextStrdup((*error).assoc_context, instead.as_ptr());
             }
         }
+        if tells_a_password((*error).message) {
+            // A reload reports what it changed, value and all.
+            let instead = c"parameter \"tms.http_proxy\" changed (its value may hold a password)";
+            (*error).message = pg_sys::MemoryContextStrdup((*error).assoc_context, instead.as_ptr());
+        }
         if let Some(previous) = PREVIOUS_LOG.previous() {
             pg_sys::ffi::pg_guard_ffi_boundary(|| previous(error));
         }
     }
+}
+
+/// Whether a message quotes the setting that may hold a password together with a URL.
+///
+/// # Safety
+/// `message` must be NULL or NUL-terminated.
+unsafe fn tells_a_password(message: *const std::ffi::c_char) -> bool {
+    if message.is_null() {
+        return false;
+    }
+    // SAFETY: by the caller.
+    let text = unsafe { CStr::from_ptr(message) }.to_bytes();
+    let has = |part: &[u8]| text.windows(part.len()).any(|found| found == part);
+    has(b"tms.http_proxy") && has(b"://")
 }
 
 /// # Safety

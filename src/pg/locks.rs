@@ -3,31 +3,44 @@
 //! Commits of one key are therefore in the order of their numbers. Advisory locks of a class of our own: users' advisory locks
 //! have the classes 1 and 2, and cannot meet these.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 
 use pgrx::pg_sys;
 
 /// Keys a transaction locks one by one. Past that it locks the target: the server's table of locks is finite.
-const MOST_KEYS: u32 = 500;
+const MOST_KEYS: usize = 500;
 
 const KEY_CLASS: u16 = 3;
 const TARGET_CLASS: u16 = 4;
 const ADVISORY_METHOD: u8 = 2;
 
 thread_local! {
-    // Locks taken in this transaction; too high after a savepoint's rollback, which is harmless.
-    static TAKEN: Cell<u32> = const { Cell::new(0) };
+    // What this transaction holds, by the number of the lock: taking one twice costs nothing and counts once.
+    static HELD: RefCell<HashSet<u64>> = RefCell::default();
+    // Keys locked in this transaction; too high after a savepoint's rollback, which is harmless.
+    static TAKEN: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The transaction is over, and its locks with it.
 pub(crate) fn forget() {
-    TAKEN.set(0);
+    if TAKEN.replace(0) > 0 {
+        HELD.take();
+    }
 }
 
-/// This transaction will lock so many keys more: when they are too many, the target is locked at once, before a key is.
-pub(crate) fn expect(target: u64, keys: usize) {
-    let keys = u32::try_from(keys).unwrap_or(u32::MAX);
-    if TAKEN.get().saturating_add(keys) > MOST_KEYS {
+/// A savepoint was rolled back, and with it locks that were taken since: which ones is not known here.
+pub(crate) fn forget_some() {
+    HELD.take();
+}
+
+/// This transaction will lock these keys: when they are too many, the target is locked at once, before a key is.
+pub(crate) fn expect(target: u64, hashes: &[i64]) {
+    let new = HELD.with_borrow(|held| {
+        let numbers = hashes.iter().map(|hash| number(target, *hash));
+        numbers.filter(|number| !held.contains(number)).count()
+    });
+    if TAKEN.get() + new > MOST_KEYS {
         TAKEN.set(MOST_KEYS + 1);
         acquire(target, TARGET_CLASS, pg_sys::ExclusiveLock);
     }
@@ -35,18 +48,24 @@ pub(crate) fn expect(target: u64, keys: usize) {
 
 /// Locks a key of a target until the end of the transaction, waiting for whoever has it.
 pub(crate) fn ordering_key(target: u64, hash: i64) {
-    if TAKEN.get() > MOST_KEYS {
+    let number = number(target, hash);
+    if HELD.with_borrow(|held| held.contains(&number)) {
+        return;
+    }
+    if TAKEN.get() >= MOST_KEYS {
+        TAKEN.set(MOST_KEYS + 1);
         acquire(target, TARGET_CLASS, pg_sys::ExclusiveLock);
         return;
     }
     TAKEN.set(TAKEN.get() + 1);
-    if TAKEN.get() > MOST_KEYS {
-        acquire(target, TARGET_CLASS, pg_sys::ExclusiveLock);
-        return;
-    }
     // Shared among those that lock keys, so that one who locks the target waits for all of them.
     acquire(target, TARGET_CLASS, pg_sys::ShareLock);
-    acquire(target ^ hash.cast_unsigned(), KEY_CLASS, pg_sys::ExclusiveLock);
+    acquire(number, KEY_CLASS, pg_sys::ExclusiveLock);
+    HELD.with_borrow_mut(|held| held.insert(number));
+}
+
+fn number(target: u64, hash: i64) -> u64 {
+    target ^ hash.cast_unsigned()
 }
 
 fn acquire(number: u64, class: u16, mode: u32) {

@@ -159,6 +159,7 @@ unsafe extern "C-unwind" fn on_subtransaction(
         SUBXACT_EVENT_ABORT_SUB => {
             super::hooks::handle_secrets(false);
             QUIET.set(false);
+            locks::forget_some();
             notes.retain(|(of, _)| *of < level);
         }
         SUBXACT_EVENT_COMMIT_SUB => {

@@ -1,7 +1,7 @@
 //! `tms.event_outbox` as consumers of pull targets see it: finding due events, locking them, handing them out.
 //!
 //! The statements run with plans that the functions' own settings pin (sql/install/11_pull.sql): each walks an index in its own
-//! order or visits rows by place, and stops when it has enough. None sorts.
+//! order or visits rows by place, and stops when it has enough. Nothing is sorted but a handful of priorities.
 
 use std::ffi::CStr;
 
@@ -117,7 +117,9 @@ const fn c_text(text: &'static str) -> &'static CStr {
 /// Walks the queue of each company of `$from`, highest priority first, and locks what nobody else has.
 ///
 /// Parameters: target, companies, now, most events a company, length of the walk's window (NULL: no end), numbers below this,
-/// whether dead heads are stepped over. The innermost question is whether an event is the first of its ordering key. That cannot
+/// whether dead heads are stepped over. Priorities are found by steps through the index from 0 on, which every queue is taken to
+/// have: a step from either end of a queue would walk the versions that claims and acknowledgements have just left there. The
+/// innermost question is whether an event is the first of its ordering key. That cannot
 /// become false again but by hand: an event comes into a key with a number above all others of it. The orders begin with
 /// company_id, since `IS NULL` is no constant to the planner's sort keys.
 macro_rules! take {
@@ -128,17 +130,26 @@ macro_rules! take {
                 $from,
                 " CROSS JOIN LATERAL (
                     SELECT due.* FROM (
-                        WITH RECURSIVE lane (priority) AS (
+                        WITH RECURSIVE low (priority) AS (
                             (SELECT e.priority FROM tms.event_outbox e
                               WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND ", $is_of_company, " AND e.processed_at IS NULL
-                              ORDER BY e.company_id DESC, e.priority DESC LIMIT 1)
+                                AND e.priority OPERATOR(pg_catalog.<) 0 ORDER BY e.priority LIMIT 1)
                             UNION ALL
                             SELECT (SELECT e.priority FROM tms.event_outbox e
                                      WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND ", $is_of_company, "
-                                       AND e.processed_at IS NULL AND e.priority OPERATOR(pg_catalog.<) lane.priority
-                                     ORDER BY e.company_id DESC, e.priority DESC LIMIT 1)
-                              FROM lane WHERE lane.priority IS NOT NULL)
-                        SELECT lane.priority FROM lane WHERE lane.priority IS NOT NULL) p
+                                       AND e.processed_at IS NULL AND e.priority OPERATOR(pg_catalog.>) low.priority
+                                       AND e.priority OPERATOR(pg_catalog.<) 0 ORDER BY e.priority LIMIT 1)
+                              FROM low WHERE low.priority IS NOT NULL),
+                        high (priority) AS (
+                            SELECT 0
+                            UNION ALL
+                            SELECT (SELECT e.priority FROM tms.event_outbox e
+                                     WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND ", $is_of_company, "
+                                       AND e.processed_at IS NULL AND e.priority OPERATOR(pg_catalog.>) high.priority
+                                     ORDER BY e.priority LIMIT 1)
+                              FROM high WHERE high.priority IS NOT NULL)
+                        SELECT lane.priority FROM (SELECT low.priority FROM low UNION ALL SELECT high.priority FROM high) lane
+                         WHERE lane.priority IS NOT NULL ORDER BY lane.priority DESC) p
                     LEFT JOIN LATERAL (
                         SELECT e.available_at, e.seq FROM tms.event_outbox e
                          WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND ", $is_of_company, "

@@ -18,6 +18,7 @@ use crate::settings::{self, RecordAttempts};
 use crate::store::attempts::Attempts;
 use crate::store::events;
 use crate::store::letters::Letters;
+use crate::store::targets::Switched;
 
 /// One event whose outcome is known and not yet written.
 struct Outcome {
@@ -208,21 +209,28 @@ impl Dispatcher {
         if self.to_pause.is_empty() {
             return Ok(());
         }
-        let names = std::mem::take(&mut self.to_pause);
-        let result = worker::transaction(|| {
-            for (name, reason) in &names {
-                crate::store::targets::set_paused(name, true, Some(reason));
-            }
+        let named = std::mem::take(&mut self.to_pause);
+        let paused = worker::transaction(|| {
+            let is_new = |(name, reason): &(std::sync::Arc<str>, String)| {
+                matches!(
+                    crate::store::targets::set_paused(name, true, Some(reason)),
+                    Switched::Changed
+                )
+            };
+            named.iter().map(is_new).collect::<Vec<bool>>()
         });
-        match &result {
-            Ok(()) => {
-                for (name, reason) in &names {
+        match paused {
+            Ok(paused) => {
+                for ((name, reason), _) in named.iter().zip(paused).filter(|(_, is_new)| *is_new) {
                     log!("tms: target \"{name}\" is paused: {reason}");
                 }
+                Ok(())
             }
-            Err(_) => self.to_pause = names,
+            Err(failed) => {
+                self.to_pause = named;
+                Err(failed)
+            }
         }
-        result
     }
 
     /// Writes what waits. On an error nothing is lost: it waits on.

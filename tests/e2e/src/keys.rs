@@ -50,7 +50,13 @@ pub fn of_one_life(ids: &[Uuid]) -> Vec<Arrival> {
 pub fn objections(keys: &[Key], arrivals: &[Arrival]) -> Vec<String> {
     let mut places = HashMap::new();
     for (key, events) in keys.iter().enumerate() {
-        places.extend(events.events.iter().enumerate().map(|(place, id)| (*id, (key, place))));
+        places.extend(
+            events
+                .events
+                .iter()
+                .enumerate()
+                .map(|(place, id)| (*id, (key, place))),
+        );
     }
     let mut last: Vec<Option<(usize, usize)>> = vec![None; keys.len()];
     let mut furthest = vec![0; keys.len()];
@@ -79,7 +85,11 @@ pub fn objections(keys: &[Key], arrivals: &[Arrival]) -> Vec<String> {
     let short = keys.iter().zip(&furthest);
     let short = short.filter(|(key, furthest)| key.events.len() != **furthest);
     objections.extend(short.map(|(key, furthest)| {
-        format!("{}: {furthest} of {} events have come", key.name, key.events.len())
+        format!(
+            "{}: {furthest} of {} events have come",
+            key.name,
+            key.events.len()
+        )
     }));
     objections
 }

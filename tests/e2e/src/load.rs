@@ -15,7 +15,8 @@ use crate::ledger::Ledger;
 use crate::wait::Backoff;
 
 /// One statement for a whole transaction, and the ids come back before COMMIT is sent.
-const ENQUEUE: &str = "SELECT tms_enqueue($1, jsonb_build_object('n', n, 'producer', $2::int), $3) \
+const ENQUEUE: &str = "SELECT tms_enqueue($1, jsonb_build_object('n', n, 'producer', $2::int), $3, \
+                                           ordering_key => $6) \
                        FROM generate_series($4::bigint, $5::bigint) AS n";
 
 /// What is to be produced.
@@ -28,6 +29,7 @@ pub struct Load {
     rolled_back: f64,
     event_type: String,
     target: String,
+    keys: u64,
 }
 
 impl Load {
@@ -41,6 +43,7 @@ impl Load {
             rolled_back: 0.0,
             event_type: "load.status".into(),
             target: "crash".into(),
+            keys: 0,
         }
     }
 
@@ -77,6 +80,12 @@ impl Load {
     /// The target instead of `crash`.
     pub fn target(mut self, target: &str) -> Self {
         self.target = target.into();
+        self
+    }
+
+    /// Each transaction's events have one of so many ordering keys, which all producers use in turn; 0 for none.
+    pub fn ordering_keys(mut self, keys: u64) -> Self {
+        self.keys = keys;
         self
     }
 
@@ -288,11 +297,25 @@ impl Producer {
         let first = (number * u64::from(self.load.batch)) as i64;
         let last = first + i64::from(self.load.batch) - 1;
         let producer = self.number as i32;
+        let key = self.key_of(number);
         let rows = client.query(
             enqueue,
-            &[&self.load.event_type, &producer, &self.load.target, &first, &last],
+            &[
+                &self.load.event_type,
+                &producer,
+                &self.load.target,
+                &first,
+                &last,
+                &key,
+            ],
         )?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Producers come to the same key one shortly after the other, while events of the first are on their way.
+    fn key_of(&self, number: u64) -> Option<String> {
+        let turn = number + 7 * u64::from(self.number);
+        (self.load.keys > 0).then(|| format!("key {}", turn % self.load.keys))
     }
 
     /// Spreads the share evenly, without chance: the n-th rolls back when the sum of shares passes a whole number.

@@ -26,17 +26,22 @@ pub struct Story {
 }
 
 impl Story {
-    /// The queue is looked through from its beginning once in ten minutes, so that whatever arrives was woken for.
+    /// With a server as [`Self::builder`] has it.
     #[track_caller]
     pub fn begin() -> Self {
-        Self::with(Cluster::builder())
+        Self::with(Self::builder())
     }
 
-    /// The same with settings of one's own.
+    /// The queue is looked through from its beginning once in ten minutes, so that whatever arrives was woken for.
+    pub fn builder() -> Builder {
+        Cluster::builder().conf("tms.rescan_interval", "600s")
+    }
+
+    /// With a server of one's own making.
     #[track_caller]
     pub fn with(builder: Builder) -> Self {
         let story = Self {
-            cluster: builder.conf("tms.rescan_interval", "600s").start(),
+            cluster: builder.start(),
             receiver: Receiver::builder().record(Record::Full).start(),
         };
         story.cluster.create_database_with_tms(DB);
@@ -98,7 +103,10 @@ impl Story {
         let path = format!("/{target}");
         self.receiver.look(|seen| {
             let requests = seen.requests().iter();
-            requests.filter(|request| *request.path == *path).cloned().collect()
+            requests
+                .filter(|request| *request.path == *path)
+                .cloned()
+                .collect()
         })
     }
 }

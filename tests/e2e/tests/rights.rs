@@ -1,12 +1,18 @@
 //! Rights: what is the platform's stays the platform's, and nobody borrows the rights of the extension's owner.
 
+use std::time::Duration;
+
 use postgres::Client;
 use tms_e2e::cluster::Cluster;
+use tms_e2e::receiver::{Receiver, Record};
+use tms_e2e::wait::eventually;
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const COMPANY: &str = "aaaaaaaa-0000-4000-8000-00000000000a";
 
 /// What only the platform may do, and one call of each.
-const PLATFORM: [(&str, &str); 7] = [
+const PLATFORM: [(&str, &str); 9] = [
     (
         "tms_bind_role(name, uuid)",
         "SELECT tms_bind_role('app', 'bbbbbbbb-0000-4000-8000-00000000000b')",
@@ -18,6 +24,11 @@ const PLATFORM: [(&str, &str); 7] = [
         "tms_target_set(text, text, jsonb, uuid)",
         "SELECT tms_target_set('n8n', 'http', '{\"url\": \"https://elsewhere.example/\"}')",
     ),
+    (
+        "tms_target_rotate_secret(text, interval)",
+        "SELECT tms_target_rotate_secret('signed')",
+    ),
+    ("tms_adopt()", "SELECT tms_adopt()"),
     ("tms_target_pause(text)", "SELECT tms_target_pause('n8n')"),
     ("tms_target_resume(text)", "SELECT tms_target_resume('paused')"),
 ];
@@ -28,9 +39,10 @@ const STATE: &str = "
                   (SELECT string_agg(c::text, ' ' ORDER BY c::text) FROM tms.role_capabilities c),
                   (SELECT string_agg(t::text, ' ' ORDER BY t::text) FROM tms.targets t),
                   (SELECT string_agg(s::text, ' ' ORDER BY s::text) FROM tms.target_secrets s),
+                  (SELECT string_agg(o::text, ' ' ORDER BY o::text) FROM tms.target_overrides o),
                   (SELECT string_agg(proname || proacl::text, ' ' ORDER BY proname) FROM pg_proc WHERE proname LIKE 'tms\\_%'))";
 
-/// A server with two targets and the role `app`, a producer of a company.
+/// A server with three targets, of which one comes from another installation, and the role `app`, a producer of a company.
 fn stage() -> Cluster {
     let cluster = Cluster::builder().conf("tms.dispatch", "hold").start();
     run(
@@ -39,11 +51,17 @@ fn stage() -> Cluster {
             "CREATE EXTENSION tms;
              SELECT tms_target_set(n, 'http', '{{\"url\": \"https://hooks.example/\"}}') FROM unnest(ARRAY['n8n', 'paused']) n;
              SELECT tms_target_pause('paused');
+             SELECT tms_target_set('signed', 'http', '{{\"url\": \"https://hooks.example/\", \"signing\": true}}');
+             UPDATE tms.targets SET installation = 'another' WHERE name = 'signed';
              CREATE ROLE app LOGIN;
              SELECT tms_bind_role('app', '{COMPANY}'), tms_grant('app', 'producer');"
         ),
     );
     cluster
+}
+
+fn recording() -> Receiver {
+    Receiver::builder().record(Record::Full).start()
 }
 
 #[track_caller]
@@ -206,11 +224,31 @@ const TRAPS: &str = "
     CREATE FUNCTION evil.same(regrole, oid) RETURNS boolean LANGUAGE sql AS $$ SELECT evil.take('regrole = oid') $$;
     CREATE FUNCTION evil.same(text, text) RETURNS boolean LANGUAGE sql AS $$ SELECT evil.take('text = text') $$;
     CREATE FUNCTION evil.same(uuid, uuid) RETURNS boolean LANGUAGE sql AS $$ SELECT evil.take('uuid = uuid') $$;
+    CREATE FUNCTION evil.gen_random_uuid() RETURNS uuid LANGUAGE sql AS
+        $$ SELECT pg_catalog.gen_random_uuid() WHERE evil.take('gen_random_uuid') $$;
+    CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
+        $$ SELECT pg_catalog.clock_timestamp() WHERE evil.take('clock_timestamp') $$;
+    CREATE FUNCTION evil.jsonb_or_null(text) RETURNS jsonb LANGUAGE sql AS $$ SELECT '{}'::jsonb WHERE evil.take('jsonb') $$;
+    CREATE FUNCTION evil.unnest(text[]) RETURNS SETOF text LANGUAGE sql AS
+        $$ SELECT pg_catalog.unnest($1) WHERE evil.take('unnest') $$;
+    CREATE FUNCTION evil.same(timestamptz, timestamptz) RETURNS boolean LANGUAGE sql AS $$ SELECT evil.take('times') $$;
+    CREATE FUNCTION evil.same(bigint, bigint) RETURNS boolean LANGUAGE sql AS $$ SELECT evil.take('bigints') $$;
+    CREATE FUNCTION evil.same(int, int) RETURNS boolean LANGUAGE sql AS $$ SELECT evil.take('ints') $$;
+    CREATE OPERATOR evil.< (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = evil.same);
+    CREATE OPERATOR evil.<= (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = evil.same);
+    CREATE OPERATOR evil.> (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = evil.same);
+    CREATE OPERATOR evil.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = evil.same);
+    CREATE OPERATOR evil.< (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = evil.same);
+    CREATE OPERATOR evil.= (LEFTARG = int, RIGHTARG = int, FUNCTION = evil.same);
+    CREATE OPERATOR evil.> (LEFTARG = int, RIGHTARG = int, FUNCTION = evil.same);
+    CREATE OPERATOR evil.<> (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.same);
     CREATE OPERATOR evil.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = evil.same);
     CREATE OPERATOR evil.= (LEFTARG = regrole, RIGHTARG = oid, FUNCTION = evil.same);
     CREATE OPERATOR evil.= (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.same);
     CREATE OPERATOR evil.= (LEFTARG = uuid, RIGHTARG = uuid, FUNCTION = evil.same);
     CREATE TABLE evil.event_outbox (id int); CREATE TABLE evil.targets (id int); CREATE TABLE evil.role_bindings (id int);
+    CREATE TABLE evil.idempotency_keys (id int); CREATE TABLE evil.subscriptions (id int); CREATE TABLE evil.webhook_sources (id int);
+    CREATE TEMP TABLE idempotency_keys (id int); CREATE TEMP TABLE subscriptions (id int); CREATE TEMP TABLE webhook_sources (id int);
     CREATE TEMP TABLE event_outbox (id int); CREATE TEMP TABLE targets (id int); CREATE TEMP TABLE role_bindings (id int);";
 
 #[test]
@@ -219,7 +257,8 @@ fn a_hostile_search_path_borrows_nobodys_rights() {
     let mut owner = cluster.client("postgres");
     run(
         &mut owner,
-        "CREATE SCHEMA evil AUTHORIZATION app; GRANT USAGE ON SCHEMA evil TO PUBLIC; SELECT tms_grant('app', 'auditor')",
+        "CREATE SCHEMA evil AUTHORIZATION app; GRANT USAGE ON SCHEMA evil TO PUBLIC; SELECT tms_target_set('pulled', 'pull');
+         SELECT tms_grant('app', c) FROM unnest(ARRAY['consumer', 'operator', 'auditor']) c",
     );
     let mut app = cluster.client_as("app", "postgres");
     run(&mut app, TRAPS);
@@ -230,6 +269,21 @@ fn a_hostile_search_path_borrows_nobodys_rights() {
         "SELECT public.tms_enqueue('load.moved', '{}', 'n8n', headers => '{\"x-a\": \"b\"}', priority => 3)",
         "SELECT public.tms_enqueue_batch('load.moved', ARRAY['{}', '{}']::jsonb[], 'n8n')",
         "INSERT INTO tms.event_outbox (event_type, payload, target_system) VALUES ('load.moved', '{}', 'n8n')",
+        "SELECT public.tms_enqueue('load.moved', '{}', 'n8n', idempotency_key => 'k', ordering_key => 'k')",
+        "SELECT public.tms_enqueue('load.moved', '{}', 'n8n', idempotency_key => 'k')",
+        "SELECT public.tms_enqueue_batch('load.moved', ARRAY['{}', '{}']::jsonb[], 'pulled', ordering_keys => ARRAY['k', NULL])",
+        "INSERT INTO tms.event_outbox (event_type, payload, target_system, idempotency_key, ordering_key) VALUES ('load.moved', '{}', 'n8n', 'l', 'l')",
+        "SELECT public.tms_subscribe('load.*', 'n8n')",
+        "SELECT public.tms_publish('load.moved', '{}', idempotency_key => 'm')",
+        "SELECT public.tms_unsubscribe('load.*', 'n8n')",
+        "SELECT public.tms_outbox_ack(pg_catalog.array_agg(lease_token)) FROM public.tms_outbox_claim('pulled', 1)",
+        "SELECT public.tms_outbox_nack(lease_token, 'timeout', 'none') FROM public.tms_outbox_claim('pulled', 1)",
+        "SELECT public.tms_target_test('n8n')",
+        "SELECT public.tms_target_set('n8n', 'http', '{}', public.tms_current_company())",
+        "SELECT public.tms_event_explain(id) FROM tms.event_outbox",
+        "SELECT public.tms_event_cancel(public.tms_target_test('n8n'), 'a test')",
+        "SELECT public.tms_webhook_source_set('partner', '{\"secret\": \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"}')",
+        "SELECT public.tms_webhook_verify('partner', '{}', '{}')",
         "SELECT public.tms_current_company()",
         "SELECT * FROM public.tms_worker_status()",
         "SELECT * FROM tms.target_status",
@@ -249,7 +303,7 @@ fn a_hostile_search_path_borrows_nobodys_rights() {
     let loot = "SELECT pg_catalog.string_agg(DISTINCT who || ': ' || what, ', ') FROM evil.loot";
     assert_eq!(text(&mut owner, loot), "", "what was called with whose rights");
     let events = "SELECT pg_catalog.count(*)::pg_catalog.text FROM tms.event_outbox";
-    assert_eq!(text(&mut owner, events), "5");
+    assert_eq!(text(&mut owner, events), "12");
 }
 
 #[test]
@@ -260,13 +314,15 @@ fn a_refused_event_leaves_the_session_who_it_was() {
     for wrong in [
         "'x', '{}', 'nowhere'",
         "'x y', '{}', 'n8n'",
-        "'x', '{}', 'n8n', NULL, 'key'",
+        "'x', '{}', 'n8n', NULL, ''",
+        "'x', '{}', 'n8n', NULL, 'key', repeat('k', 10240)",
+        "'x y', '{}', 'n8n', NULL, 'key', 'key'",
     ] {
         run(
             &mut app,
             &format!(
                 "DO $$ BEGIN PERFORM tms_enqueue({wrong}); RAISE 'accepted'; EXCEPTION
-                     WHEN undefined_object OR invalid_parameter_value OR feature_not_supported THEN NULL; END $$"
+                     WHEN undefined_object OR invalid_parameter_value THEN NULL; END $$"
             ),
         );
         assert_eq!(text(&mut app, "SELECT current_user::text"), "app");
@@ -277,4 +333,69 @@ fn a_refused_event_leaves_the_session_who_it_was() {
     run(&mut app, "SELECT tms_enqueue('x', '{}', 'n8n')");
     run(&mut app, "COMMIT");
     assert_eq!(text(&mut app, "SELECT count(*)::text FROM tms.event_outbox"), "1");
+}
+
+#[test]
+fn a_companys_version_leads_nowhere_the_platform_has_left() {
+    let cluster = Cluster::builder().start();
+    let (left, allowed) = (recording(), recording());
+    let set = |client: &mut Client, receiver: &Receiver, path: &str, header: &str, company: &str| {
+        let own = if company == "NULL" {
+            ", \"allow_private_network\": true"
+        } else {
+            ""
+        };
+        let options = format!(
+            "{{\"url\": \"{}\", \"headers\": {{\"x-key\": \"{header}\"}}{own}}}",
+            receiver.url_of(path)
+        );
+        run(
+            client,
+            &format!("SELECT tms_target_set('n8n', 'http', '{options}', {company})"),
+        );
+    };
+    let mut owner = cluster.client("postgres");
+    run(&mut owner, "CREATE EXTENSION tms; CREATE ROLE app LOGIN");
+    set(&mut owner, &left, "/all", "of-the-platform", "NULL");
+    run(
+        &mut owner,
+        &format!(
+            "SELECT tms_bind_role('app', '{COMPANY}'), tms_grant('app', 'producer'), tms_grant('app', 'operator')"
+        ),
+    );
+    let mut app = cluster.client_as("app", "postgres");
+    let company = format!("'{COMPANY}'");
+    set(&mut app, &left, "/own", "of-the-company", &company);
+    let enqueue = "SELECT tms_enqueue('load.moved', '{}', 'n8n')";
+    run(&mut app, enqueue);
+    left.wait_for("the company's event", PATIENCE, |seen| seen.distinct() == 1);
+    assert_eq!(left.requests()[0].path.as_ref(), "/own");
+    assert_eq!(left.requests()[0].header("x-key"), Some("of-the-company"));
+
+    // The platform goes to another place, with credentials for that place.
+    set(&mut owner, &allowed, "/all", "for-the-new-place", "NULL");
+    run(&mut app, enqueue);
+    run(&mut owner, enqueue);
+    allowed.wait_for("the platform's event", PATIENCE, |seen| seen.distinct() == 1);
+    eventually("the company's version is held", PATIENCE, || {
+        let said = text(
+            &mut app,
+            "SELECT state || ': ' || reason FROM tms.target_status WHERE company_id IS NOT NULL",
+        );
+        if said.starts_with("held: ") {
+            Ok(())
+        } else {
+            Err(said)
+        }
+    });
+    assert_eq!(left.count(), 1, "nothing more goes to the place that was left");
+    assert_eq!(allowed.count(), 1, "the company did not choose to go there");
+
+    // Set again for the new place, what waited goes there.
+    set(&mut app, &allowed, "/own", "of-the-company", &company);
+    allowed.wait_for("what waited", PATIENCE, |seen| seen.distinct() == 2);
+    let request = allowed.requests().remove(1);
+    assert_eq!(request.path.as_ref(), "/own");
+    assert_eq!(request.header("x-key"), Some("of-the-company"));
+    assert_eq!(left.count(), 1);
 }

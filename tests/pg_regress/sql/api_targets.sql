@@ -2,7 +2,7 @@
 \set VERBOSITY terse
 \pset null '(null)'
 SELECT tms_target_set('api-targets', 'http', '{"url": "https://receiver.example/hook?key=k"}');
-SELECT name, transport, host, paused_at, pause_reason, created_at = now() AS is_new, updated_at = created_at AS never_changed
+SELECT name, transport, host, paused_at, pause_reason, updated_at = created_at AS never_changed
   FROM tms.targets \gx
 SELECT * FROM tms.target_status \gx
 
@@ -87,7 +87,7 @@ SELECT tms_target_set('api-targets', 'http', '{"url": "https://receiver.example/
     "secret": "whsec_b2xkIHNlY3JldCBvZiB0aGUgc2VuZGVyIQ=="}', '11111111-1111-4111-8111-111111111111');
 SELECT tms_target_set('api-targets', 'http', '{}', '22222222-2222-4222-8222-222222222222');
 SELECT company_id, url, headers, signing_keys FROM tms.target_secrets ORDER BY company_id NULLS FIRST;
-SELECT target, company_id, created_at = now() AS is_new FROM tms.target_overrides ORDER BY company_id;
+SELECT target, company_id, updated_at = created_at AS never_changed FROM tms.target_overrides ORDER BY company_id;
 SELECT name, company_id, state FROM tms.target_status ORDER BY company_id NULLS FIRST;
 -- An operator sets and sees its company's own alone.
 CREATE ROLE api_targets_operator;
@@ -102,7 +102,9 @@ SELECT company_id, url, headers, signing_keys FROM tms.target_secrets WHERE comp
 SELECT tms_revoke('api_targets_operator', 'operator'), tms_unbind_role('api_targets_operator');
 DROP ROLE api_targets_operator;
 DELETE FROM tms.event_outbox;
--- They go with their target.
+-- A version is taken back by deleting its row; the rest goes with the target.
+DELETE FROM tms.target_overrides WHERE company_id = '22222222-2222-4222-8222-222222222222';
+SELECT company_id FROM tms.target_secrets ORDER BY company_id NULLS FIRST;
 DELETE FROM tms.targets;
 SELECT (SELECT count(*) FROM tms.target_overrides) AS versions, (SELECT count(*) FROM tms.target_secrets) AS secrets;
 SELECT tms_target_set('api-targets', 'http', '{"url": "https://receiver.example/"}');

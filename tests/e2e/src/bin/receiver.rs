@@ -1,7 +1,7 @@
 //! The receiver as a process of its own, for the demo and the benches.
 //!
 //! `receiver [--port N] [--record FILE] [--latency] [--until-eof]` prints its URL and serves. Paths below `/__` are
-//! its own: `GET /__stats`, `POST /__reset`, and `POST /__behave` with a body that `Behaviour::from_json` reads.
+//! its own: `GET /__stats`, `POST /__reset`, `POST /__take` (both in one), and `POST /__behave` with a body that `Behaviour::from_json` reads.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -132,11 +132,14 @@ impl Desk {
                 answer(200, &self.stats(receiver))
             }
             ("POST", "/__reset") => {
-                receiver.reset();
-                if let Some(latencies) = &self.latencies {
-                    lock(latencies).reset();
-                }
+                self.forget(receiver);
                 answer(200, &json!({}))
+            }
+            // On the thread that serves: nothing arrives in between.
+            ("POST", "/__take") => {
+                let stats = self.stats(receiver);
+                self.forget(receiver);
+                answer(200, &stats)
             }
             ("POST", "/__behave") => match behaviour(request.body) {
                 Ok(behaviour) => {
@@ -147,8 +150,15 @@ impl Desk {
             },
             _ => answer(
                 404,
-                &json!({ "paths": ["GET /__stats", "POST /__reset", "POST /__behave"] }),
+                &json!({ "paths": ["GET /__stats", "POST /__reset", "POST /__take", "POST /__behave"] }),
             ),
+        }
+    }
+
+    fn forget(&self, receiver: &Receiver) {
+        receiver.reset();
+        if let Some(latencies) = &self.latencies {
+            lock(latencies).reset();
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use super::clock::Clock;
 use super::install::Installation;
 use super::room::{self, Room};
 use super::{BaseBackup, Cluster, backup, postmaster, standby, template, upgrade};
@@ -16,6 +17,7 @@ use crate::wait::eventually;
 pub struct Builder {
     preload: bool,
     durable: bool,
+    own_clock: bool,
     name: Option<String>,
     conf: Vec<(String, String)>,
     beginning: Beginning,
@@ -35,6 +37,7 @@ impl Default for Builder {
         Self {
             preload: true,
             durable: false,
+            own_clock: false,
             name: None,
             conf: Vec::new(),
             beginning: Beginning::Empty,
@@ -53,6 +56,12 @@ impl Builder {
     /// it, only a machine that loses power would.
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
+        self
+    }
+
+    /// With a clock that [`Cluster::shift_clock`] sets.
+    pub fn own_clock(mut self) -> Self {
+        self.own_clock = true;
         self
     }
 
@@ -108,7 +117,9 @@ impl Builder {
             Beginning::Backup(start) => backup::copy_to(&installation, &room.data(), start),
             Beginning::Upgrade(old) => upgrade::upgrade_to(&installation, &room, old),
         }
-        let cluster = Cluster::new(installation, room, self.name.is_some());
+        let clock = self.own_clock.then(|| Clock::new(room.base()));
+        let mut cluster = Cluster::new(installation, room, self.name.is_some());
+        cluster.clock = clock;
         cluster.append_conf(&self.lines());
         cluster.start();
         cluster

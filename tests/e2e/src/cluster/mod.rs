@@ -5,10 +5,11 @@
 //! - `postmaster`: the process                    - `builder`: what it is to be like
 //! - `sql`: its clients                        - `tms`: the extension in its databases
 //! - `standby`: a copy that follows it            - `backup`: copies that do not
-//! - `upgrade`: what pg_upgrade makes of it
+//! - `upgrade`: what pg_upgrade makes of it       - `clock`: its time of day, which tests may set
 
 mod backup;
 mod builder;
+mod clock;
 mod install;
 mod nursery;
 mod postmaster;
@@ -55,6 +56,7 @@ pub struct Cluster {
     port: AtomicU16,
     postmaster: Mutex<Option<Postmaster>>,
     outlives_us: bool,
+    clock: Option<clock::Clock>,
 }
 
 /// A place in the server's log.
@@ -79,6 +81,7 @@ impl Cluster {
             port: AtomicU16::new(free_port()),
             postmaster: Mutex::new(None),
             outlives_us,
+            clock: None,
         }
     }
 
@@ -121,6 +124,7 @@ impl Cluster {
             room: &self.room,
             port: self.port(),
             outlives_us: self.outlives_us,
+            clock: self.clock.as_ref(),
         }
     }
 
@@ -150,6 +154,12 @@ impl Cluster {
         if let Some(postmaster) = &*self.postmaster() {
             postmaster.reload();
         }
+    }
+
+    /// Sets the clock of a server that was built with [`Builder::own_clock`]: wrong by so many seconds from now on.
+    #[track_caller]
+    pub fn shift_clock(&self, seconds: i64) {
+        self.clock.as_ref().expect("a clock of its own").shift(seconds);
     }
 
     /// Changes a setting in postgresql.conf and reloads.

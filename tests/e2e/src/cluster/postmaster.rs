@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
+use super::clock::Clock;
 use super::install::Installation;
 use super::nursery;
 use super::room::Room;
@@ -43,6 +44,7 @@ pub(super) struct Plan<'a> {
     pub(super) room: &'a Room,
     pub(super) port: u16,
     pub(super) outlives_us: bool,
+    pub(super) clock: Option<&'a Clock>,
 }
 
 #[derive(Debug)]
@@ -118,6 +120,9 @@ fn spawn(plan: &Plan<'_>) -> Child {
         .arg("-k")
         .arg(plan.room.sockets())
         .args(["-p", &plan.port.to_string()]);
+    if let Some(clock) = plan.clock {
+        command.envs(clock.environment());
+    }
     command
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("the log twice"))

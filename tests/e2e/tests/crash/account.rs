@@ -18,6 +18,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
+use tms_e2e::keys::Arrival;
 use uuid::Uuid;
 
 use crate::scene::{End, Strike};
@@ -62,7 +63,7 @@ impl Account {
         let mut exposed = vec![0_usize; strikes.len()];
         let mut seen_in: HashMap<Uuid, usize> = HashMap::new();
         for &(id, at) in &end.arrivals {
-            let life = strikes.partition_point(|strike| strike.next_life <= at);
+            let life = life_of(at, strikes);
             let before = seen_in.insert(id, life);
             if let Some(before) = before {
                 account.repeat(id, before, life, strikes, end);
@@ -117,6 +118,21 @@ impl Account {
     }
 }
 
+/// The arrivals, each with the life it was sent in: what the order within keys is judged by.
+pub fn lives(strikes: &[Strike], end: &End) -> Vec<Arrival> {
+    let arrivals = end.arrivals.iter();
+    arrivals
+        .map(|&(id, at)| Arrival {
+            id,
+            life: life_of(at, strikes),
+        })
+        .collect()
+}
+
+fn life_of(at: SystemTime, strikes: &[Strike]) -> usize {
+    strikes.partition_point(|strike| strike.next_life <= at)
+}
+
 fn in_flight(strike: &Strike, end: &End) -> Share {
     let read_by_the_end = end.arrivals.partition_point(|(_, at)| *at < strike.next_life);
     let in_sockets = read_by_the_end.saturating_sub(strike.arrived);
@@ -162,6 +178,8 @@ mod tests {
             dead_letters: 0,
             failed_attempts: 0,
             unanswered: 0,
+            keys: Vec::new(),
+            unsigned: 0,
             arrivals: arrivals
                 .iter()
                 .map(|&(id, ms)| (Uuid::from_u128(id), at(ms)))

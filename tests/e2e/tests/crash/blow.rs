@@ -10,7 +10,7 @@ use tms_e2e::ledger::Ledger;
 use tms_e2e::wait::eventually;
 use uuid::Uuid;
 
-use crate::scene::{DATABASE, PATIENCE, TARGET};
+use crate::scene::{DATABASE, ORDERED, PATIENCE};
 
 /// How long the dispatcher may survive what brings its server down.
 const DYING: Duration = Duration::from_secs(30);
@@ -104,10 +104,12 @@ impl Blow {
 /// A producer in the middle of its transaction. What it enqueued can never be committed.
 fn open_transaction(cluster: &Cluster, ledger: &Ledger) -> (Client, i32) {
     let mut client = cluster.client(DATABASE);
-    let enqueue =
-        "SELECT tms_enqueue('load.status', jsonb_build_object('n', n), $1) FROM generate_series(1, $2) n";
+    let enqueue = "SELECT tms_enqueue('load.status', jsonb_build_object('n', n), $1, ordering_key => 'key of the dead') \
+                   FROM generate_series(1, $2) n";
     client.batch_execute("BEGIN").expect("a transaction");
-    let rows = client.query(enqueue, &[&TARGET, &UNCOMMITTED]).expect("events");
+    let rows = client
+        .query(enqueue, &[&ORDERED[0], &UNCOMMITTED])
+        .expect("events");
     let ids: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
     ledger.rolled_back(&ids);
     let pid = client

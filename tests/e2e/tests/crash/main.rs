@@ -1,4 +1,5 @@
-//! The crash proof: killed in the middle of delivery, round after round, nothing is lost and nothing invented.
+//! The crash proof: killed in the middle of delivery, round after round, nothing is lost and nothing invented, and each ordering
+//! key goes on where it was. Four targets, signed; three of them with keys.
 //!
 //! - `scene`: the server, the receiver, the producers, and one crash after the other
 //! - `blow`: what is killed        - `account`: what a crash may repeat, held against what it did
@@ -13,6 +14,7 @@ mod scene;
 
 use account::Account;
 use scene::{DELAY, Scene};
+use tms_e2e::keys::objections;
 
 /// What must be going on when a blow falls.
 const COMMITTED_PER_SECOND: f64 = 2_000.0;
@@ -39,6 +41,9 @@ fn nothing_is_lost_or_invented_in_crash_after_crash() {
     assert_eq!(verdict.received, verdict.committed);
     assert_eq!(end.dead_letters, 0, "dead letters by mistake");
     assert_eq!(account.objections(DELAY), [""; 0]);
+    let disorder = objections(&end.keys, &account::lives(&strikes, &end));
+    assert!(disorder.is_empty(), "{} keys: {disorder:#?}", end.keys.len());
+    assert_eq!(end.unsigned, 0, "requests without a signature");
     assert_eq!(
         verdict.duplicates,
         account.repeated(),

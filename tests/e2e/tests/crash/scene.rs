@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use postgres::fallible_iterator::FallibleIterator;
 use serde_json::json;
 use tms_e2e::cluster::{Cluster, DispatcherLife};
+use tms_e2e::keys::Key;
 use tms_e2e::ledger::{Ledger, Verdict};
 use tms_e2e::load::{Load, Running};
 use tms_e2e::receiver::{Behaviour, Receiver, Seen};
@@ -17,7 +19,14 @@ use crate::blow::{Blow, Kind};
 use crate::{COMMITTED_PER_SECOND, IN_FLIGHT};
 
 pub const DATABASE: &str = "freight";
-pub const TARGET: &str = "crash";
+
+/// Targets whose events have ordering keys, and one whose events have none. All of them are signed.
+pub const ORDERED: [&str; 3] = ["orders", "billing", "audit"];
+const UNORDERED: &str = "metrics";
+
+/// Ordering keys of a target. An event of a key waits for the answer to the one before it, so there must be enough of them to
+/// carry the load: rate times delay of them are in use at any time.
+const KEYS: u64 = 600;
 
 /// For what takes a second or two on an idle machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,7 +41,9 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// does not miss it for long, and below what the connections can carry, so that no queue builds up.
 const RATE: f64 = 2_800.0;
 const ROLLED_BACK: f64 = 0.1;
-const CONNECTIONS: u32 = 500;
+const CONNECTIONS: u32 = 250;
+/// For each target, so that several have to do with the same key.
+const PRODUCERS: u32 = 2;
 
 /// Several events share a commit, as a commit waits for the disk.
 pub const BATCH: u32 = 10;
@@ -41,7 +52,8 @@ pub struct Scene {
     cluster: Cluster,
     receiver: Receiver,
     ledger: Arc<Ledger>,
-    load: Option<Running>,
+    loads: Vec<Running>,
+    unsigned: Arc<AtomicUsize>,
     dispatcher: DispatcherLife,
 }
 
@@ -74,25 +86,40 @@ pub struct End {
     pub arrivals: Vec<(Uuid, SystemTime)>,
     /// When each event's delivery was recorded.
     pub processed: HashMap<Uuid, SystemTime>,
+    /// Ordering keys with their events.
+    pub keys: Vec<Key>,
+    /// Requests without a signature.
+    pub unsigned: usize,
 }
 
 impl Scene {
     pub fn set() -> Self {
         let cluster = Cluster::builder().durable(true).start();
-        let receiver = Receiver::builder().behaviour(Behaviour::Delay(DELAY)).start();
+        let unsigned = Arc::new(AtomicUsize::new(0));
+        let receiver = receiver(unsigned.clone());
         cluster.create_database_with_tms(DATABASE);
-        let options = json!({ "max_concurrency": CONNECTIONS });
-        cluster.set_http_target(DATABASE, TARGET, &receiver.url(), options);
+        for target in ORDERED.into_iter().chain([UNORDERED]) {
+            let options = json!({ "max_concurrency": CONNECTIONS, "signing": true });
+            let url = receiver.url_of(&format!("/{target}"));
+            cluster.set_http_target(DATABASE, target, &url, options);
+        }
         let dispatcher = eventually("a dispatcher", PATIENCE, || cluster.dispatcher(DATABASE));
         let ledger = Arc::new(Ledger::default());
-        let load = Load::on(cluster.config("postgres", DATABASE)).target(TARGET);
-        let load = load.producers(4).rate(RATE).batch(BATCH).rolled_back(ROLLED_BACK);
-        let load = Some(load.start(ledger.clone()));
+        let targets = ORDERED
+            .map(|target| (target, KEYS))
+            .into_iter()
+            .chain([(UNORDERED, 0)]);
+        let loads = targets.map(|(target, keys)| {
+            let load = Load::on(cluster.config("postgres", DATABASE)).target(target);
+            let load = load.producers(PRODUCERS).rate(RATE / 4.0).ordering_keys(keys);
+            load.batch(BATCH).rolled_back(ROLLED_BACK).start(ledger.clone())
+        });
         Self {
+            loads: loads.collect(),
             cluster,
             receiver,
             ledger,
-            load,
+            unsigned,
             dispatcher,
         }
     }
@@ -118,12 +145,17 @@ impl Scene {
     /// The blow falls while the receiver stands still: what it has read and not answered at that moment is exactly
     /// what was in flight, and nothing is answered any more before the dispatcher is dead.
     fn strike(&self, kind: Kind, blow: &Blow) -> Strike {
-        let load = self.load.as_ref().expect("the producers");
-        let mut mark = load.mark();
+        let mark = || self.loads.iter().map(Running::mark).collect::<Vec<_>>();
+        let mut marks = mark();
         eventually("the load that a crash needs", PATIENCE, || {
-            let (age, rate) = (mark.age(), load.rate_since(mark));
+            let rates = self
+                .loads
+                .iter()
+                .zip(&marks)
+                .map(|(load, mark)| load.rate_since(*mark));
+            let (age, rate) = (marks[0].age(), rates.sum::<f64>());
             if age > 2 * WINDOW {
-                mark = load.mark();
+                marks = mark();
             }
             self.receiver.look(|seen| {
                 if age < WINDOW || rate < COMMITTED_PER_SECOND || seen.in_flight() < IN_FLIGHT {
@@ -149,7 +181,7 @@ impl Scene {
 
     /// No new events; everything due is delivered; the books are closed.
     pub fn settle(mut self) -> End {
-        self.load.take().expect("the producers").stop();
+        self.loads.drain(..).for_each(Running::stop);
         self.receiver.behave(Behaviour::Ok);
         let mut client = self.cluster.client(DATABASE);
         let mut number = |ask: &str| -> i64 { client.query_one(ask, &[]).expect(ask).get(0) };
@@ -177,8 +209,22 @@ impl Scene {
             unanswered,
             arrivals: self.receiver.look(arrivals),
             processed: processed.expect("the outbox"),
+            keys: tms_e2e::keys::of_database(&mut client).expect("the keys"),
+            unsigned: self.unsigned.load(Ordering::Relaxed),
         }
     }
+}
+
+/// Answers late, and counts what is not signed.
+fn receiver(unsigned: Arc<AtomicUsize>) -> Receiver {
+    let builder = Receiver::builder().behaviour(Behaviour::Delay(DELAY));
+    let builder = builder.observe(move |request| {
+        let signature = request.header("webhook-signature");
+        if !signature.is_some_and(|signature| signature.starts_with("v1,")) {
+            unsigned.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    builder.start()
 }
 
 fn arrivals(seen: &Seen) -> Vec<(Uuid, SystemTime)> {

@@ -143,7 +143,11 @@ pub const CASES: &[Case] = &[
         pour(peer, "HTTP/1.1 200 OK\r\ncontent-ty", b"");
     }),
     case("closes-in-the-body", CLOSED, |peer| {
-        pour(peer, "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this", b"");
+        pour(
+            peer,
+            "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this",
+            b"",
+        );
     }),
     case("closes-between-chunks", CLOSED, |peer| {
         pour(
@@ -181,7 +185,11 @@ pub const CASES: &[Case] = &[
     }),
     case(
         "switch-of-protocols",
-        Fate::Again("external_api", Some(101), "an interim response came as the final one"),
+        Fate::Again(
+            "external_api",
+            Some(101),
+            "an interim response came as the final one",
+        ),
         |peer| {
             stay(
                 peer,

@@ -78,7 +78,9 @@ fn large_events_for_a_receiver_that_hangs_are_not_all_held_in_memory() {
     let hanging = stage.hostile("hangs", options, cases::hang);
     let dispatcher = eventually("a dispatcher", PATIENCE, || stage.cluster.dispatcher(DATABASE));
     stage.enqueue("hangs", 4, 500_000, 0);
-    eventually("the first of them", PATIENCE, || (hanging.open() == 4).then_some(()));
+    eventually("the first of them", PATIENCE, || {
+        (hanging.open() == 4).then_some(())
+    });
     let before = own_memory_kb(dispatcher.pid);
     // Ten times the limit.
     stage.enqueue("hangs", 160, 500_000, 0);
@@ -89,13 +91,18 @@ fn large_events_for_a_receiver_that_hangs_are_not_all_held_in_memory() {
     // The good target goes on beside it, and its deliveries show that the dispatcher has had its chance to take more.
     for round in 1..=5 {
         stage.enqueue(crate::stage::GOOD, 100, 10, 0);
-        stage.good.wait_for("the good target's events", Duration::from_secs(30), |seen| {
-            seen.distinct() == 100 * round
-        });
+        stage
+            .good
+            .wait_for("the good target's events", Duration::from_secs(30), |seen| {
+                seen.distinct() == 100 * round
+            });
     }
     let (open, after) = (hanging.open(), own_memory_kb(dispatcher.pid));
     println!("{open} in flight; own memory {before} kB before, {after} kB after");
     assert!(open <= 20, "{open} events of 500 kB in flight");
     // Bodies are built from rows and sent from copies: some of them are there more than once.
-    assert!(after.saturating_sub(before) < 4 * LIMIT_KB, "{before} kB, then {after} kB");
+    assert!(
+        after.saturating_sub(before) < 4 * LIMIT_KB,
+        "{before} kB, then {after} kB"
+    );
 }

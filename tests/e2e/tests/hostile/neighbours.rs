@@ -38,7 +38,11 @@ fn hanging_targets_with_a_backlog_do_not_hold_up_another() {
             Err(open)
         }
     };
-    eventually("every place of the hanging targets is taken", PATIENCE, all_places_taken);
+    eventually(
+        "every place of the hanging targets is taken",
+        PATIENCE,
+        all_places_taken,
+    );
 
     stage.enqueue(GOOD, GOOD_EVENTS, 10, 0);
     stage.good.wait_for("the good target's events", PATIENCE, |seen| {
@@ -70,29 +74,34 @@ fn targets_whose_attempts_fail_all_the_time_do_not_hold_up_another() {
         .map(|(target, behaviour)| stage.hostile(target, options.clone(), *behaviour))
         .collect();
     for (target, _) in behaviours {
-        stage.enqueue(target, 100, 10, 100);
+        stage.enqueue(target, 1_000, 10, 100);
     }
-    let failed = |at_least: i64| {
-        let ask = "(SELECT target_system FROM tms.delivery_attempts WHERE outcome = 'retry' \
-                   GROUP BY 1 HAVING count(*) >= ";
-        eventually("attempts of every hostile target", PATIENCE, || {
-            match stage.count(&format!("{ask}{at_least}) AS t")) {
-                4 => Ok(()),
-                seen => Err(seen),
-            }
-        });
-    };
-    failed(20);
+    failing(&stage, 20);
+    let before = stage.count(FAILED);
     stage.enqueue(GOOD, GOOD_EVENTS, 10, 0);
     stage.good.wait_for("the good target's events", PATIENCE, |seen| {
         seen.distinct() == GOOD_EVENTS as usize
     });
-    let before = hostile.iter().map(|receiver| receiver.accepted()).max();
-    assert!(before > Some(0));
-    assert_eq!(
-        stage.count(&format!(
-            "tms.delivery_attempts WHERE target_system = '{GOOD}'"
-        )),
-        0
-    );
+    // All that time the others failed, and go on to.
+    assert!(stage.count(FAILED) > before);
+    let unfinished = "(SELECT DISTINCT target_system FROM tms.event_outbox WHERE processed_at IS NULL) AS t";
+    assert_eq!(stage.count(unfinished), behaviours.len() as i64);
+    let of_the_good = format!("tms.delivery_attempts WHERE target_system = '{GOOD}'");
+    assert_eq!(stage.count(&of_the_good), 0);
+    assert_eq!(stage.good.duplicates(), 0);
+    drop(hostile);
+}
+
+const FAILED: &str = "tms.delivery_attempts WHERE outcome = 'retry'";
+
+/// Waits until each of four targets has had so many failed attempts.
+#[track_caller]
+fn failing(stage: &Stage, at_least: i64) {
+    let each = format!("(SELECT target_system FROM {FAILED} GROUP BY 1 HAVING count(*) >= {at_least}) AS t");
+    eventually("attempts of every hostile target", PATIENCE, || {
+        match stage.count(&each) {
+            4 => Ok(()),
+            seen => Err(seen),
+        }
+    });
 }

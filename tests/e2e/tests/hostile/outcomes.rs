@@ -47,7 +47,8 @@ fn attempts(stage: &Stage) -> HashMap<String, Vec<Attempt>> {
 
 /// How many letters a target has, by whether they are permanent and by their kind of error.
 fn letters(stage: &Stage) -> HashMap<String, Vec<(bool, String, i64)>> {
-    let ask = "SELECT target_system, permanent, error_type, count(*) FROM tms.dead_letter_queue GROUP BY 1, 2, 3";
+    let ask =
+        "SELECT target_system, permanent, error_type, count(*) FROM tms.dead_letter_queue GROUP BY 1, 2, 3";
     let mut found: HashMap<String, Vec<(bool, String, i64)>> = HashMap::new();
     for row in stage.client().query(ask, &[]).expect("the letters") {
         let letter = (row.get(1), row.get(2), row.get(3));
@@ -75,11 +76,7 @@ fn fits(fate: Fate, attempt: &Attempt) -> bool {
 }
 
 /// What is wrong with the records of a target, if anything.
-fn mistake(
-    fate: Fate,
-    attempts: &[Attempt],
-    letters: Option<&Vec<(bool, String, i64)>>,
-) -> Option<String> {
+fn mistake(fate: Fate, attempts: &[Attempt], letters: Option<&Vec<(bool, String, i64)>>) -> Option<String> {
     let (count, letter) = match fate {
         Fate::Delivered(_) => (EVENTS, None),
         Fate::Again(error, ..) => (2 * EVENTS, Some((false, error.to_owned(), i64::from(EVENTS)))),
@@ -131,9 +128,7 @@ fn a_redirect_is_not_followed_even_to_a_place_that_is_allowed() {
     let elsewhere = Receiver::start();
     let there = elsewhere.url();
     let redirecting = Receiver::builder()
-        .behaviour(tms_e2e::receiver::Behaviour::status_with(
-            308, "location", &there,
-        ))
+        .behaviour(tms_e2e::receiver::Behaviour::status_with(308, "location", &there))
         .start();
     stage.target_at("redirecting", redirecting.port(), json!({}));
     stage.enqueue("redirecting", 3, 10, 1);
@@ -158,6 +153,7 @@ fn a_receiver_that_reads_nothing_of_a_large_event_ends_in_time() {
     stage.target_at("deaf", deaf.port(), options);
     stage.enqueue("deaf", 2, 32 << 20, 0);
     stage.wait_until_ended();
-    let timed_out = "tms.delivery_attempts WHERE outcome = 'dead' AND error_type = 'timeout' AND duration_ms < 5000";
+    let timed_out =
+        "tms.delivery_attempts WHERE outcome = 'dead' AND error_type = 'timeout' AND duration_ms < 5000";
     assert_eq!(stage.count(timed_out), 2);
 }

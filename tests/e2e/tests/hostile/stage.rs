@@ -101,7 +101,8 @@ impl Stage {
         assert!(verdict.is_clean() && verdict.unknown == 0, "{verdict}");
         assert_eq!(verdict.received, verdict.committed, "{verdict}");
         assert_eq!(self.good.duplicates(), 0);
-        let failed = format!("tms.delivery_attempts WHERE target_system = '{GOOD}' AND outcome <> 'delivered'");
+        let failed =
+            format!("tms.delivery_attempts WHERE target_system = '{GOOD}' AND outcome <> 'delivered'");
         assert_eq!(self.count(&failed), 0);
     }
 }

@@ -2,7 +2,6 @@
 
 use postgres::Client;
 use serde_json::json;
-use tms_e2e::cluster::Cluster;
 use tms_e2e::receiver::Behaviour;
 use tms_e2e::story::{Story, id, ids, number, run};
 use uuid::Uuid;
@@ -10,7 +9,7 @@ use uuid::Uuid;
 use crate::came_in_order;
 
 fn story() -> Story {
-    let story = Story::with(Cluster::builder().conf("max_prepared_transactions", "5"));
+    let story = Story::with(Story::builder().conf("max_prepared_transactions", "5"));
     story.target("hook", json!({"max_concurrency": 8}));
     story
 }
@@ -45,8 +44,14 @@ fn rows_of_a_replica_session_wake_and_are_ordered() {
          RETURNING id",
     );
     story.arrives("a replicated row", replicated);
-    let kept = format!("SELECT count(*) FROM tms.event_outbox WHERE id = '{replicated}' AND seq = 4711 AND ordering_hash IS NOT NULL");
-    assert_eq!(number(&mut client, &kept), 1, "its number is kept, and its key known");
+    let kept = format!(
+        "SELECT count(*) FROM tms.event_outbox WHERE id = '{replicated}' AND seq = 4711 AND ordering_hash IS NOT NULL"
+    );
+    assert_eq!(
+        number(&mut client, &kept),
+        1,
+        "its number is kept, and its key known"
+    );
 }
 
 #[test]
@@ -59,11 +64,17 @@ fn a_key_that_is_changed_by_hand_takes_its_place() {
     // To the other key, out of every key, and into one.
     run(
         &mut client,
-        &format!("UPDATE tms.event_outbox SET ordering_key = 'b' WHERE id = '{}'", a[2]),
+        &format!(
+            "UPDATE tms.event_outbox SET ordering_key = 'b' WHERE id = '{}'",
+            a[2]
+        ),
     );
     run(
         &mut client,
-        &format!("UPDATE tms.event_outbox SET ordering_key = NULL WHERE id = '{}'", b[0]),
+        &format!(
+            "UPDATE tms.event_outbox SET ordering_key = NULL WHERE id = '{}'",
+            b[0]
+        ),
     );
     let plain = id(&mut client, "SELECT tms_enqueue('load.moved', '{}', 'hook')");
     run(
@@ -80,14 +91,17 @@ fn a_key_that_is_changed_by_hand_takes_its_place() {
 fn a_key_that_is_changed_while_it_is_in_flight_stays_in_order() {
     let story = story();
     let mut client = story.client();
-    let first = keyed(&mut client, "a");
-    story.receiver.behave(Behaviour::choose(move |request| {
-        if request.id == Some(first) {
+    story.receiver.behave(Behaviour::choose(|request| {
+        if request.header("tms-event-type") == Some("load.slow") {
             Behaviour::Delay(std::time::Duration::from_millis(700))
         } else {
             Behaviour::Ok
         }
     }));
+    let first = id(
+        &mut client,
+        "SELECT tms_enqueue('load.slow', '{}', 'hook', ordering_key => 'a')",
+    );
     let second = keyed(&mut client, "b");
     story.arrives("the head of b", second);
     let head = keyed(&mut client, "a");

@@ -56,11 +56,13 @@ fn retries_do_not_let_a_later_event_pass() {
     let story = Story::begin();
     story.target("hook", quick());
     // Every event fails twice, and every third one without an answer.
-    story.receiver.behave(Behaviour::choose(|request| match request.attempt {
-        1 => Behaviour::status(503),
-        2 => Behaviour::Close,
-        _ => Behaviour::Ok,
-    }));
+    story
+        .receiver
+        .behave(Behaviour::choose(|request| match request.attempt {
+            1 => Behaviour::status(503),
+            2 => Behaviour::Close,
+            _ => Behaviour::Ok,
+        }));
     ids(
         &mut story.client(),
         "SELECT tms_enqueue('load.moved', '{}', 'hook', ordering_key => 'key ' || n % 4)
@@ -103,7 +105,9 @@ fn the_others_of_a_key_wait_for_a_head_that_is_not_due() {
     );
     let due = number(
         &mut client,
-        &format!("SELECT (extract(epoch FROM available_at) * 1000)::bigint FROM tms.event_outbox WHERE id = '{head}'"),
+        &format!(
+            "SELECT (extract(epoch FROM available_at) * 1000)::bigint FROM tms.event_outbox WHERE id = '{head}'"
+        ),
     );
     let follower = id(
         &mut client,
@@ -116,7 +120,10 @@ fn the_others_of_a_key_wait_for_a_head_that_is_not_due() {
     story.all_done();
     assert_eq!(arrived(&story.arrivals_of("hook")), [other, head, follower]);
     let requests = story.arrivals_of("hook");
-    let came = requests[1].wall.duration_since(std::time::UNIX_EPOCH).expect("a time");
+    let came = requests[1]
+        .wall
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("a time");
     assert!(came.as_millis() as i64 >= due, "not before its time");
 }
 
@@ -127,21 +134,21 @@ fn a_failing_head_holds_its_key_alone() {
         "hook",
         json!({"retry": {"base_ms": 50, "factor": 1, "jitter": 0}, "breaker": false, "max_concurrency": 4}),
     );
-    let mut client = story.client();
-    let head = id(
-        &mut client,
-        "SELECT tms_enqueue('load.stuck', '{}', 'hook', ordering_key => 'stuck', max_retries => 100)",
-    );
-    story.receiver.behave(Behaviour::choose(move |request| {
-        if request.id == Some(head) {
+    story.receiver.behave(Behaviour::choose(|request| {
+        if request.header("tms-event-type") == Some("load.stuck") {
             Behaviour::status(503)
         } else {
             Behaviour::Ok
         }
     }));
+    let mut client = story.client();
+    let head = id(
+        &mut client,
+        "SELECT tms_enqueue('load.stuck', '{}', 'hook', ordering_key => 'stuck', max_retries => 100)",
+    );
     let waiting = ids(
         &mut client,
-        "SELECT tms_enqueue('load.stuck', '{}', 'hook', ordering_key => 'stuck') FROM generate_series(1, 500)",
+        "SELECT tms_enqueue('load.moved', '{}', 'hook', ordering_key => 'stuck') FROM generate_series(1, 500)",
     );
     let free = ids(
         &mut client,
@@ -253,26 +260,26 @@ fn one_key_in_two_companies_and_two_targets_is_four_keys() {
     story.target("hook", quick());
     story.target("other", quick());
     let mut client = story.client();
-    let enqueue = |client: &mut postgres::Client, company: u8, target: &str| {
-        id(
-            client,
-            &format!(
-                "SELECT tms_enqueue('load.moved', '{{}}', '{target}', lpad('{company}', 32, '0')::uuid,
-                             ordering_key => 'one')"
-            ),
-        )
-    };
-    let stuck = enqueue(&mut client, 1, "hook");
-    story.receiver.behave(Behaviour::choose(move |request| {
-        if request.id == Some(stuck) {
+    story.receiver.behave(Behaviour::choose(|request| {
+        if request.header("tms-event-type") == Some("load.stuck") {
             Behaviour::Hang
         } else {
             Behaviour::Ok
         }
     }));
-    let behind = enqueue(&mut client, 1, "hook");
+    let mut enqueue = |event_type: &str, company: u8, target: &str| {
+        id(
+            &mut client,
+            &format!(
+                "SELECT tms_enqueue('{event_type}', '{{}}', '{target}', lpad('{company}', 32, '0')::uuid,
+                             ordering_key => 'one')"
+            ),
+        )
+    };
+    enqueue("load.stuck", 1, "hook");
+    let behind = enqueue("load.moved", 1, "hook");
     for (company, target) in [(2, "hook"), (1, "other"), (2, "other")] {
-        let free = enqueue(&mut client, company, target);
+        let free = enqueue("load.moved", company, target);
         story.arrives("the same key elsewhere", free);
     }
     assert_eq!(story.times(behind), 0);
@@ -295,7 +302,11 @@ fn a_batch_takes_a_key_for_each_payload() {
     let out_of_turn = "SELECT count(*) FROM (
         SELECT seq < lag(seq) OVER (PARTITION BY ordering_key ORDER BY (payload->>'n')::int) AS wrong
           FROM tms.event_outbox WHERE ordering_key IS NOT NULL) s WHERE wrong";
-    assert_eq!(number(&mut client, out_of_turn), 0, "numbered as the payloads stand");
+    assert_eq!(
+        number(&mut client, out_of_turn),
+        0,
+        "numbered as the payloads stand"
+    );
     assert_eq!(story.receiver.count(), 300);
     let refused = refusal(
         &mut client,
@@ -319,7 +330,10 @@ fn a_key_of_ten_kilobytes_is_refused_clearly() {
     ] {
         let refused = refusal(&mut client, &statement.replace("KEY", "repeat('k', 10240)"));
         assert_eq!(refused.code, "22023", "{statement}: {refused:?}");
-        assert!(refused.message.contains("10240 bytes"), "{statement}: {refused:?}");
+        assert!(
+            refused.message.contains("10240 bytes"),
+            "{statement}: {refused:?}"
+        );
         assert!(refused.detail.contains("512"), "{statement}: {refused:?}");
         let empty = refusal(&mut client, &statement.replace("KEY", "''"));
         assert_eq!(empty.code, "22023", "{statement}: {empty:?}");

@@ -5,7 +5,6 @@ use std::thread;
 
 use serde_json::json;
 use tms_e2e::chance::Chance;
-use tms_e2e::cluster::Cluster;
 use tms_e2e::story::{DB, Story, ids, number, run};
 
 use crate::came_in_order;
@@ -16,14 +15,15 @@ const KEYS: usize = 8;
 
 #[test]
 fn commits_of_sixteen_sessions_are_delivered_in_their_order() {
-    let story = Story::with(Cluster::builder().conf("track_commit_timestamp", "on"));
+    let story = Story::with(Story::builder().conf("track_commit_timestamp", "on"));
     story.target("hook", json!({"max_concurrency": 32}));
     let mut chance = Chance::printed();
     let seeds: Vec<u64> = (0..SESSIONS).map(|_| chance.bits()).collect();
     let start = Barrier::new(SESSIONS);
     thread::scope(|scope| {
         for seed in seeds {
-            scope.spawn(|| {
+            let (story, start) = (&story, &start);
+            scope.spawn(move || {
                 let mut client = story.cluster.client(DB);
                 start.wait();
                 produce(&mut client, Chance::of(seed));
@@ -40,7 +40,10 @@ fn commits_of_sixteen_sessions_are_delivered_in_their_order() {
                   FROM tms.event_outbox WHERE ordering_key IS NOT NULL) committed) s WHERE wrong";
     assert_eq!(number(&mut client, out_of_turn), 0);
     let sessions = "SELECT count(DISTINCT payload->>'x') FROM tms.event_outbox WHERE ordering_key = 'key 0'";
-    assert!(number(&mut client, sessions) > 10, "a key that many transactions used");
+    assert!(
+        number(&mut client, sessions) > 10,
+        "a key that many transactions used"
+    );
 }
 
 /// Transactions that use one key, or several in the order that a batch takes care of; some are rolled back.

@@ -83,7 +83,13 @@ fn a_custom_dump_restored_on_another_server_does_so_too() {
     program(
         &other,
         "pg_restore",
-        &["--create", "--exit-on-error", "--dbname=postgres", &dump],
+        &[
+            "--create",
+            "--exit-on-error",
+            "--jobs=2",
+            "--dbname=postgres",
+            &dump,
+        ],
     );
     // The original's kill switch is a setting of its database, and came along.
     assert_eq!(

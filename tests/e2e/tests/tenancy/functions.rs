@@ -43,7 +43,7 @@ const FOR_A_COMPANY: [&str; 9] = [
     "tms_target_test",
 ];
 
-const FUNCTIONS: [Function; 31] = [
+const FUNCTIONS: [Function; 34] = [
     of_anybody("tms_version", "SELECT {f}.tms_version()"),
     of_anybody("tms_current_company", "SELECT {f}.tms_current_company()"),
     Function {
@@ -291,6 +291,21 @@ const FUNCTIONS: [Function; 31] = [
     of_platform(
         "invalidate_caches",
         "CREATE TRIGGER t AFTER INSERT ON mine EXECUTE FUNCTION tms.invalidate_caches()",
+        &[],
+    ),
+    of_platform(
+        "target_changed",
+        "CREATE TRIGGER t AFTER DELETE ON mine FOR EACH ROW EXECUTE FUNCTION tms.target_changed()",
+        &[],
+    ),
+    of_platform(
+        "target_override_gone",
+        "CREATE TRIGGER t AFTER DELETE ON mine FOR EACH ROW EXECUTE FUNCTION tms.target_override_gone()",
+        &[],
+    ),
+    of_platform(
+        "webhook_source_gone",
+        "CREATE TRIGGER t AFTER DELETE ON mine FOR EACH ROW EXECUTE FUNCTION tms.webhook_source_gone()",
         &[],
     ),
     of_platform(

@@ -3,6 +3,7 @@
 mod catalog;
 mod company;
 mod functions;
+mod pooled;
 mod sessions;
 mod stage;
 mod status;

@@ -111,6 +111,7 @@ fn a_copy_of_a_database_gets_workers_of_its_own() {
         );
         assert!(took < AT_ONCE, "{took:?}");
         stage.serves(DB);
+        stage.waits_to_be_adopted(copy);
         stage.serves(copy);
         let (here, there) = (stage.workers(DB), stage.workers(copy));
         assert!(here.iter().all(|pid| !there.contains(pid)), "{here:?} {there:?}");
@@ -181,6 +182,7 @@ fn a_template_is_left_alone() {
     run(&mut client, "ALTER DATABASE freight IS_TEMPLATE true");
     run(&mut client, "CREATE DATABASE copy TEMPLATE freight");
     stage.workers_leave(DB);
+    stage.waits_to_be_adopted("copy");
     stage.serves("copy");
     eventually("the template has no worker", SOON, || {
         let lines = crate::stage::status(&mut stage.client());

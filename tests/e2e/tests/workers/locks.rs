@@ -56,7 +56,7 @@ fn a_row_lock_on_a_failing_event_delays_its_dead_letter_alone() {
     let (mut client, mut holder) = (stage.client(), stage.client());
     stage
         .receiver
-        .behave(Behaviour::choose(|_| Behaviour::status(410)));
+        .behave(Behaviour::choose(|_| Behaviour::status(422)));
     run(&mut client, "SELECT tms_target_pause('hook')");
     let ids = enqueue_many(&mut client, "hook", 10);
     run(

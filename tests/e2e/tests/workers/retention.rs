@@ -16,7 +16,7 @@ fn delivered_events_leave_and_waiting_scheduled_and_dead_ones_stay() {
     let mut client = stage.client();
     stage.receiver.behave(Behaviour::choose(|request| {
         if request.path == "/refusing" {
-            Behaviour::status(410)
+            Behaviour::status(422)
         } else {
             Behaviour::Ok
         }

@@ -133,6 +133,25 @@ impl Stage {
         id
     }
 
+    /// A database that is a copy of another sends nothing until somebody makes it the one that delivers.
+    #[track_caller]
+    pub fn waits_to_be_adopted(&self, copy: &str) {
+        let mut client = self.cluster.client(copy);
+        let id = enqueue(&mut client);
+        eventually(&format!("the targets of {copy} are held"), SOON, || {
+            let held =
+                "SELECT count(*) FROM tms.target_status WHERE state = 'held' AND reason LIKE '%tms_adopt()%'";
+            if count(&mut client, held) > 0 {
+                Ok(())
+            } else {
+                Err(())
+            }
+        });
+        assert_eq!(self.times(id), 0, "sent by the copy {copy}");
+        run(&mut client, "SELECT tms_adopt()");
+        self.arrives(&format!("what waited in {copy}"), id);
+    }
+
     /// Waits until every event of a database has its outcome written.
     #[track_caller]
     pub fn all_done(&self, db: &str) {

@@ -55,17 +55,17 @@ fn a_dropped_column_is_reported_and_the_other_databases_deliver() {
     let mark = stage.cluster.log_mark();
     run(
         &mut client,
-        "ALTER TABLE tms.targets RENAME COLUMN method TO verb",
+        "ALTER TABLE tms.targets RENAME COLUMN options TO choices",
     );
     run(&mut client, "SELECT tms_target_pause('hook')");
     let line = stage
         .cluster
         .wait_for_log(mark, "tms: the dispatcher ends:", SOON);
-    assert!(line.contains("method"), "{line}");
+    assert!(line.contains("options"), "{line}");
     stage.serves("rail");
     run(
         &mut client,
-        "ALTER TABLE tms.targets RENAME COLUMN verb TO method",
+        "ALTER TABLE tms.targets RENAME COLUMN choices TO options",
     );
     run(&mut client, "SELECT tms_target_resume('hook')");
     stage.serves(DB);

@@ -1,21 +1,19 @@
 //! Events a second from the outbox to the receiver, and what each costs by thread.
 
-use std::time::Duration;
-
-use crate::cpu::Snapshot;
-use crate::ground::{Ground, server};
+use crate::ground::{Ground, SMALL, server};
 use crate::options::Options;
 use crate::poll_loop::PollLoop;
-use crate::report::{Bound, Detail, Figure};
+use crate::report::{Bound, Figure};
+use crate::run::Run;
 
 const REQUIRED: f64 = 25_000.0;
-const SIZES: [(usize, &str); 2] = [(60, "60 bytes"), (1_000, "1 kB")];
+const SIZES: [(usize, &str); 2] = [(SMALL, "60 bytes"), (1_000, "1 kB")];
 
 pub fn measure(options: &Options, figure: &mut Figure) {
     let events = options.size(100_000, 10_000);
     let mut ground = Ground::start(server(), &[]);
     // Connections, caches and the shared memory of a server that has just started are nobody's steady state.
-    Run::of(&mut ground, events / 10, SIZES[0].0);
+    Run::of(&mut ground, events / 10, SMALL);
     for (bytes, size) in SIZES {
         let mut rates = Vec::new();
         for number in 1..=options.size(3, 2) {
@@ -37,40 +35,6 @@ pub fn measure(options: &Options, figure: &mut Figure) {
     figure.note("fsync on; the outbox was never analyzed (reltuples -1): autovacuum is off but where the line says otherwise");
 }
 
-/// One queue that was filled and delivered.
-struct Run {
-    events: usize,
-    took: Duration,
-    before: Snapshot,
-    after: Snapshot,
-}
-
-impl Run {
-    fn of(ground: &mut Ground, events: usize, bytes: usize) -> Self {
-        ground.pause();
-        ground.empty();
-        ground.fill(events, bytes);
-        let watched = ground.watched();
-        let before = Snapshot::take(&watched);
-        let took = ground.time_delivery(events);
-        Self {
-            events,
-            took,
-            before,
-            after: Snapshot::take(&watched),
-        }
-    }
-
-    fn rate(&self) -> f64 {
-        self.events as f64 / self.took.as_secs_f64()
-    }
-
-    fn cpu(&self, what: &str) -> Detail {
-        let title = format!("{what}: CPU at {:.0} events/s", self.rate());
-        self.after.per_event(&self.before, self.events, title)
-    }
-}
-
 fn with_autovacuum(ground: &mut Ground, figure: &mut Figure, events: usize) {
     ground.cluster.set("autovacuum_naptime", "1s");
     ground.cluster.set("autovacuum", "on");
@@ -90,7 +54,7 @@ fn with_autovacuum(ground: &mut Ground, figure: &mut Figure, events: usize) {
 fn compare(ground: &mut Ground, figure: &mut Figure, events: usize) {
     ground.hold(true);
     ground.empty();
-    ground.fill(events, SIZES[0].0);
+    ground.fill(events, SMALL);
     ground.receiver.reset();
     let took = PollLoop::to(ground).deliver(events);
     assert_eq!(ground.receiver.distinct(), events, "what the poll loop delivered");

@@ -8,6 +8,7 @@ use crate::latency;
 use crate::options::Options;
 use crate::paired::{Pair, Way};
 use crate::report::{Bound, Figure};
+use crate::run::Run;
 
 /// Of the throughput without signatures.
 const REQUIRED_SHARE: f64 = 90.0;
@@ -18,7 +19,7 @@ const KEYS: &str = "CASE WHEN n % 10 = 0 THEN 'load ' || n / 10 % 1000 END";
 pub fn measure(options: &Options, figure: &mut Figure) {
     let events = options.size(100_000, 10_000);
     let mut ground = Ground::start(server(), &[]);
-    deliver(&mut ground, events / 10, &Mixture::default());
+    Run::of(&mut ground, events / 10, SMALL);
     let pair = Pair {
         what: "signed requests beside unsigned ones, 60 bytes",
         columns: ["signed", "unsigned"],
@@ -27,19 +28,19 @@ pub fn measure(options: &Options, figure: &mut Figure) {
     };
     pair.measure(&mut ground, figure, options.size(5, 2), |ground, way| {
         ground.set_http(TARGET, json!({ "signing": way == Way::InQuestion }));
-        ground.pause();
-        ground.empty();
-        ground.fill(events, SMALL);
-        events as f64 / ground.time_delivery(events).as_secs_f64()
+        Run::of(ground, events, SMALL).rate()
     });
     ground.set_http(TARGET, everything());
     let mixture = Mixture {
         ordering_key: KEYS,
         ..Mixture::default()
     };
-    let rates: Vec<f64> = (0..options.size(3, 2))
-        .map(|_| deliver(&mut ground, events, &mixture))
-        .collect();
+    let mut rates = Vec::new();
+    for number in 1..=options.size(3, 2) {
+        let run = Run::of_mixture(&mut ground, events, &mixture);
+        figure.detail(run.cpu(&format!("everything switched on, run {number}")));
+        rates.push(run.rate());
+    }
     figure.spread(
         "everything switched on",
         &rates,
@@ -55,11 +56,4 @@ pub fn measure(options: &Options, figure: &mut Figure) {
 
 fn everything() -> Value {
     json!({ "signing": true, "envelope": "standard", "breaker": true })
-}
-
-fn deliver(ground: &mut Ground, events: usize, mixture: &Mixture<'_>) -> f64 {
-    ground.pause();
-    ground.empty();
-    ground.insert(events, mixture);
-    events as f64 / ground.time_delivery(events).as_secs_f64()
 }

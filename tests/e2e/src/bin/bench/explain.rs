@@ -1,4 +1,4 @@
-//! Plans of the dispatcher's statements on the outbox, read from the server log where auto_explain has put them.
+//! Plans of the statements of tms on the outbox, read from the server log where auto_explain has put them.
 
 use std::collections::BTreeMap;
 
@@ -30,10 +30,10 @@ impl Plan {
 /// Said of an index scan without a condition.
 const END_TO_END: &str = " from end to end";
 
-/// The different plans of the dispatcher's statements that touch the outbox.
-pub fn plans_of_dispatcher(log: &str) -> Vec<Plan> {
+/// The different plans of those statements that touch the outbox, run by processes of this kind, such as `tms dispatcher`.
+pub fn plans_of(log: &str, backend_type: &str) -> Vec<Plan> {
     let mut plans: BTreeMap<(String, Vec<String>), (usize, u64)> = BTreeMap::new();
-    for logged in logged_plans(log) {
+    for logged in logged_plans(log, backend_type) {
         let mut nodes = Vec::new();
         collect(&logged["Plan"], &mut nodes);
         if nodes.iter().any(|node| node.contains("event_outbox")) {
@@ -55,17 +55,17 @@ pub fn plans_of_dispatcher(log: &str) -> Vec<Plan> {
         .collect()
 }
 
-/// Whether a plan of the dispatcher begins behind this line of the log.
-pub fn is_of_dispatcher(line: &str) -> bool {
-    line.contains("] tms dispatcher ") && line.ends_with("plan:")
+/// Whether a plan of such a process begins behind this line of the log.
+pub fn is_of(line: &str, backend_type: &str) -> bool {
+    line.contains(&format!("] {backend_type} ")) && line.ends_with("plan:")
 }
 
-/// The JSON documents behind `plan:` in lines of the dispatcher. Their further lines begin with a tab.
-fn logged_plans(log: &str) -> Vec<Value> {
+/// The JSON documents behind `plan:` in lines of such processes. Their further lines begin with a tab.
+fn logged_plans(log: &str, backend_type: &str) -> Vec<Value> {
     let mut found = Vec::new();
     let mut lines = log.lines().peekable();
     while let Some(line) = lines.next() {
-        if !is_of_dispatcher(line) {
+        if !is_of(line, backend_type) {
             continue;
         }
         let mut document = String::new();
@@ -148,8 +148,8 @@ mod tests {
     }
 
     #[test]
-    fn plans_of_the_dispatcher_are_read_and_counted() {
-        let plans = plans_of_dispatcher(&format!("{LOG}{LOG}"));
+    fn plans_of_one_kind_of_process_are_read_and_counted() {
+        let plans = plans_of(&format!("{LOG}{LOG}"), "tms dispatcher");
         assert_eq!(plans.len(), 1);
         assert_eq!((plans[0].runs, plans[0].most_blocks), (2, 5));
         assert_eq!(

@@ -55,7 +55,11 @@ pub fn companies(options: &Options, figure: &mut Figure) {
     let seconds = began.elapsed().as_secs_f64();
     let delivered = ground.receiver.distinct();
     let measured = ground.receiver.stats()["latency"].clone();
-    for (quantile, bound) in [("p50", None), ("p95", Some(Bound::AtMost(REQUIRED_P95_MS))), ("p99", None)] {
+    for (quantile, bound) in [
+        ("p50", None),
+        ("p95", Some(Bound::AtMost(REQUIRED_P95_MS))),
+        ("p99", None),
+    ] {
         figure.line(
             format!("{quantile} of single events, beside {backlog} of another company"),
             in_stats(&measured, quantile),

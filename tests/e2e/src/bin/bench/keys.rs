@@ -6,6 +6,7 @@ use crate::options::Options;
 use crate::paired::{Pair, Way};
 use crate::pgbench::Pgbench;
 use crate::report::Figure;
+use crate::run::Run;
 
 const PLAIN: &str = "SELECT tms_enqueue('load.status', :payload::jsonb, 'n8n');";
 const IDEMPOTENT: &str =
@@ -39,7 +40,9 @@ pub fn measure(options: &Options, figure: &mut Figure) {
     ground.empty();
     ground.hold(false);
     ordered(options, &mut ground, figure);
-    figure.note("enqueueing: pgbench -M prepared -c 8 -j 2, superuser, synchronous_commit off, tms.dispatch = hold");
+    figure.note(
+        "enqueueing: pgbench -M prepared -c 8 -j 2, superuser, synchronous_commit off, tms.dispatch = hold",
+    );
 }
 
 fn ordered(options: &Options, ground: &mut Ground, figure: &mut Figure) {
@@ -49,14 +52,12 @@ fn ordered(options: &Options, ground: &mut Ground, figure: &mut Figure) {
         ordering_key: &key,
         ..Mixture::default()
     };
-    let rates: Vec<f64> = (0..options.size(3, 2))
-        .map(|_| {
-            ground.pause();
-            ground.empty();
-            ground.insert(events, &mixture);
-            events as f64 / ground.time_delivery(events).as_secs_f64()
-        })
-        .collect();
+    let mut rates = Vec::new();
+    for number in 1..=options.size(3, 2) {
+        let run = Run::of_mixture(ground, events, &mixture);
+        figure.detail(run.cpu(&format!("{KEYS} keys, run {number}")));
+        rates.push(run.rate());
+    }
     figure.spread(
         format!("{events} events delivered in the order of {KEYS} keys"),
         &rates,

@@ -35,7 +35,8 @@ fn many(ground: &mut Ground, targets: usize, events: usize) -> f64 {
     let options = json!({
         "url": ground.receiver.url(), "max_concurrency": 1, "allow_private_network": true
     });
-    let set = "SELECT count(tms_target_set('carrier-' || n, 'http', $1)) FROM generate_series(1, $2::bigint) AS n";
+    let set =
+        "SELECT count(tms_target_set('carrier-' || n, 'http', $1)) FROM generate_series(1, $2::bigint) AS n";
     ground
         .client
         .query_one(set, &[&options, &(targets as i64)])

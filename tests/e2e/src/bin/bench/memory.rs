@@ -20,7 +20,7 @@ pub fn measure(options: &Options, figure: &mut Figure) {
     let before = Memory::of(dispatcher);
     ground.receiver.reset();
     ground.resume();
-    let (most, delivered) = watch(&mut ground, dispatcher, events);
+    let (most, delivered) = watch(&mut ground, dispatcher, events, Duration::from_millis(20));
     figure.line(
         "its own memory at most (RssAnon + RssFile)",
         most.own(),
@@ -45,8 +45,9 @@ pub fn measure(options: &Options, figure: &mut Figure) {
     figure.note("looked at every 20 ms while it delivers; shared_buffers are 512 MB and belong to the server, not to the dispatcher");
 }
 
-/// The most of each kind of memory, until the queue is empty or two minutes are over; and how many had arrived by then.
-fn watch(ground: &mut Ground, dispatcher: i32, events: usize) -> (Memory, usize) {
+/// The most of each kind of memory, looked at in intervals until the queue is empty or two minutes are over; and how many events
+/// had arrived by then.
+pub fn watch(ground: &mut Ground, dispatcher: i32, events: usize, interval: Duration) -> (Memory, usize) {
     let end = Instant::now() + Duration::from_secs(120);
     let mut most = Memory::default();
     loop {
@@ -59,7 +60,7 @@ fn watch(ground: &mut Ground, dispatcher: i32, events: usize) -> (Memory, usize)
                 file: most.file.max(now.file),
                 shmem: most.shmem.max(now.shmem),
             };
-            thread::sleep(Duration::from_millis(20));
+            thread::sleep(interval);
         }
         let delivered = ground.receiver.distinct();
         if delivered >= events || Instant::now() >= end {

@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
-pub const USAGE: &str = "bench [--only NAME[,NAME]] [--quick] [--json PATH]
+pub const USAGE: &str = "bench [--only NAME[,NAME]] [--quick] [--minutes N] [--json PATH]
 
   --only NAME[,NAME]  these figures alone
   --quick             small sizes and few rounds: to try it out, not to quote
+  --minutes N         how long the soak takes; 10 unless told otherwise
   --json PATH         where the figures are written; target/bench.json unless told otherwise";
 
 pub struct Options {
     only: Vec<String>,
     pub quick: bool,
+    pub minutes: u32,
     pub json: PathBuf,
 }
 
@@ -19,6 +21,7 @@ impl Options {
         let mut options = Self {
             only: Vec::new(),
             quick: false,
+            minutes: 10,
             json: PathBuf::from("target/bench.json"),
         };
         while let Some(argument) = arguments.next() {
@@ -26,6 +29,10 @@ impl Options {
             match argument.as_str() {
                 "--only" => options.only.extend(value()?.split(',').map(str::to_owned)),
                 "--quick" => options.quick = true,
+                "--minutes" => {
+                    let minutes = value()?.parse().ok().filter(|minutes| *minutes > 0);
+                    options.minutes = minutes.ok_or("--minutes wants a number above 0")?;
+                }
                 "--json" => options.json = value()?.into(),
                 _ => return Err(format!("unknown argument: {argument}")),
             }
@@ -36,8 +43,13 @@ impl Options {
         }
     }
 
-    pub fn wants(&self, figure: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|name| name == figure)
+    /// Whether a figure is to be measured; some are `on_request` alone.
+    pub fn wants(&self, figure: &str, on_request: bool) -> bool {
+        if self.only.is_empty() {
+            !on_request
+        } else {
+            self.only.iter().any(|name| name == figure)
+        }
     }
 
     /// The size of something: in full, or for a quick try.
@@ -56,10 +68,23 @@ mod tests {
 
     #[test]
     fn everything_is_wanted_unless_something_is_named() {
-        assert!(parse("").unwrap().wants("plans"));
+        assert!(parse("").unwrap().wants("plans", false));
         let options = parse("--only idle --quick").unwrap();
-        assert!(options.wants("idle") && !options.wants("plans"));
+        assert!(options.wants("idle", false) && !options.wants("plans", false));
         assert_eq!(options.size(3, 1), 1);
+    }
+
+    #[test]
+    fn what_is_measured_on_request_must_be_named() {
+        assert!(!parse("").unwrap().wants("plans", true));
+        assert!(parse("--only plans").unwrap().wants("plans", true));
+    }
+
+    #[test]
+    fn a_soak_takes_a_while() {
+        assert_eq!(parse("").unwrap().minutes, 10);
+        assert_eq!(parse("--minutes 3").unwrap().minutes, 3);
+        assert!(parse("--minutes 0").is_err() && parse("--minutes ten").is_err());
     }
 
     #[test]

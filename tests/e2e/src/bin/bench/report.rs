@@ -133,6 +133,8 @@ pub struct Figure {
     notes: Vec<String>,
     pub failure: Option<String>,
     pub seconds: f64,
+    /// Whether a number that is not what is required is a failure of the run.
+    pub must_hold: bool,
 }
 
 impl Figure {
@@ -145,6 +147,7 @@ impl Figure {
             notes: Vec::new(),
             failure: None,
             seconds: 0.0,
+            must_hold: false,
         }
     }
 
@@ -183,6 +186,11 @@ impl Figure {
 
     pub fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
+    }
+
+    fn is_well(&self) -> bool {
+        let holds = |line: &Line| line.bound.is_none_or(|bound| bound.met_by(line.value));
+        self.failure.is_none() && (!self.must_hold || self.lines.iter().all(holds))
     }
 
     fn to_json(&self) -> Value {
@@ -240,9 +248,9 @@ impl Report {
         }
     }
 
-    /// Whether every figure could be measured.
-    pub fn is_complete(&self) -> bool {
-        self.figures.iter().all(|figure| figure.failure.is_none())
+    /// Whether every figure could be measured, and is what it must be where that is said.
+    pub fn is_well(&self) -> bool {
+        self.figures.iter().all(Figure::is_well)
     }
 
     pub fn write(&self, path: &Path) {

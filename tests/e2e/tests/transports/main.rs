@@ -1,0 +1,10 @@
+//! How events travel: what a receiver is sent, by which way, and what its answers mean.
+
+mod envelopes;
+mod looks;
+mod notify;
+mod realtime;
+mod signatures;
+mod slack;
+mod supabase;
+mod ways_out;
