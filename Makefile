@@ -1,12 +1,13 @@
 # The commands of the project. Each one does its own set-up and is cheap to repeat; the work is in scripts/.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-stop test lint pure pg_test pg_regress e2e crash bench install uninstall clean
+.PHONY: help setup build demo demo-stop test lint pure pg_test pg_regress e2e crash bench soak install uninstall clean
 # Targets share build directories: one after the other, also under make -j.
 .NOTPARALLEL:
 
 MAJOR  ?= 15
 ROUNDS ?= 100
+MINUTES ?= 10
 
 help:        ## this list
 	@sed -n 's/^\([a-z_0-9-]*\): *## */\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
@@ -38,8 +39,11 @@ e2e:         ## tests with real servers and receivers: MAJOR=15, 16 or 18
 crash:       ## kills servers in the middle of delivery, ROUNDS=100 times
 	@scripts/crash.sh $(ROUNDS)
 
-bench:       ## measures delivery
+bench:       ## measures delivery, about 12 minutes on a quiet machine
 	@scripts/program.sh bench
+
+soak:        ## a steady load with retention for MINUTES=10, plotted in target/soak.svg; fails when the outbox grows
+	@scripts/program.sh bench --only soak --minutes $(MINUTES) --json target/soak.json
 
 setup:       ## packages and private servers only
 	@scripts/setup.sh 15 16 18

@@ -18,6 +18,11 @@ fn settings_begin_with_the_documented_defaults() {
     assert_eq!(settings::attempt_retention(), week);
     assert_eq!(settings::rescan_interval(), Duration::from_secs(5));
     assert_eq!(settings::shutdown_grace(), Duration::from_secs(5));
+    assert_eq!(settings::idempotency_window(), Duration::from_secs(24 * 3_600));
+    assert_eq!(settings::http_proxy(), None);
+    assert_eq!(settings::no_proxy(), None);
+    assert_eq!(settings::tls_ca_file(), None);
+    assert_eq!(settings::tls_client_files(), None);
 }
 
 #[pg_test]

@@ -23,6 +23,7 @@ use crate::store::pull::Query;
 use crate::store::pull::held::{self, Held, Scope};
 
 mod claim;
+mod memory;
 
 /// Most events of one claim: enough for any batch, and a claim stays one short transaction.
 const MOST_EVENTS: i32 = 10_000;

@@ -371,6 +371,18 @@ pub(crate) fn next_due(
         .filter(|time| *time < i64::MAX)
 }
 
+/// Makes due now what was due when it was enqueued and lies in the future since the clock was set back. Schedules, backoff and
+/// leases keep their times. Returns how many events that were.
+pub(crate) fn catch_up_with_clock(session: &Session, now: i64) -> usize {
+    static CATCH_UP: Statement = Statement::new(
+        c"UPDATE tms.event_outbox e SET available_at = $1, updated_at = $1
+           WHERE e.processed_at IS NULL AND e.available_at OPERATOR(pg_catalog.>) $1
+             AND e.available_at OPERATOR(pg_catalog.<=) e.created_at AND e.lease_token IS NULL",
+        &[TIMESTAMPTZOID],
+    );
+    session.run(&CATCH_UP, &[Arg::Timestamp(now)], 0).count()
+}
+
 /// Companies and priorities that a target's undelivered events have: one step down the index for each.
 pub(crate) fn lanes(session: &Session, target: &str) -> Vec<(Option<[u8; 16]>, i32)> {
     static LANES: Statement = Statement::new(

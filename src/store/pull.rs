@@ -6,7 +6,8 @@
 use std::ffi::CStr;
 
 use pgrx::pg_sys::{
-    BOOLOID, INT4ARRAYOID, INT8OID, TEXTOID, TIDARRAYOID, TIMESTAMPTZOID, UUIDARRAYOID, UUIDOID,
+    BOOLOID, INT4ARRAYOID, INT8ARRAYOID, INT8OID, TEXTOID, TIDARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID,
+    UUIDARRAYOID, UUIDOID,
 };
 
 use crate::pg::jsonb;
@@ -81,6 +82,21 @@ impl Walk {
     }
 }
 
+/// A place in a queue: behind the event with this time and number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position {
+    pub(crate) available_at: i64,
+    pub(crate) seq: i64,
+}
+
+impl Position {
+    /// Before every event. `i64::MIN` is -infinity to PostgreSQL.
+    pub(crate) const START: Position = Position {
+        available_at: i64::MIN,
+        seq: i64::MIN,
+    };
+}
+
 /// A due event, locked by this transaction.
 pub(crate) struct Taken {
     pub(crate) company: Option<[u8; 16]>,
@@ -90,6 +106,8 @@ pub(crate) struct Taken {
     pub(crate) max_retries: i32,
     /// Begin and end of a lease that ran out.
     pub(crate) expired: Option<(i64, i64)>,
+    /// Where it stood, if that was among the events of priority 0.
+    pub(crate) position: Option<Position>,
 }
 
 impl Taken {
@@ -102,6 +120,10 @@ impl Taken {
             retry_count: row.int4(4)?,
             max_retries: row.int4(5)?,
             expired: times().filter(|_| row.bool(8) == Some(true)),
+            position: row
+                .int8(7)
+                .zip(row.int8(9))
+                .map(|(available_at, seq)| Position { available_at, seq }),
         })
     }
 }
@@ -117,28 +139,28 @@ const fn c_text(text: &'static str) -> &'static CStr {
 /// Walks the queue of each company of `$from`, highest priority first, and locks what nobody else has.
 ///
 /// Parameters: target, companies, now, most events a company, length of the walk's window (NULL: no end), numbers below this,
-/// whether dead heads are stepped over. Priorities are found by steps through the index from 0 on, which every queue is taken to
+/// whether dead heads are stepped over, and for each company the place behind which its events of priority 0 are wanted. Priorities are found by steps through the index from 0 on, which every queue is taken to
 /// have: a step from either end of a queue would walk the versions that claims and acknowledgements have just left there. The
-/// innermost question is whether an event is the first of its ordering key. That cannot
-/// become false again but by hand: an event comes into a key with a number above all others of it. The orders begin with
-/// company_id, since `IS NULL` is no constant to the planner's sort keys.
+/// innermost question is whether an event is the first of its ordering key. That cannot become false again but by hand: an event
+/// comes into a key with a number above all others of it. The orders begin with company_id, since `IS NULL` is no constant to the
+/// planner's sort keys.
 macro_rules! take {
     ($from:literal, $is_of_company:literal) => {
         Statement::new(
             c_text(concat!(
-                "SELECT t.company_id, t.ctid, t.id, t.retry_count, t.max_retries, t.updated_at, t.available_at, t.was_leased FROM ",
+                "SELECT t.company_id, t.ctid, t.id, t.retry_count, t.max_retries, t.updated_at, t.available_at, t.was_leased, t.seq FROM ",
                 $from,
                 " CROSS JOIN LATERAL (
                     SELECT due.* FROM (
                         WITH RECURSIVE low (priority) AS (
                             (SELECT e.priority FROM tms.event_outbox e
                               WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND ", $is_of_company, " AND e.processed_at IS NULL
-                                AND e.priority OPERATOR(pg_catalog.<) 0 ORDER BY e.priority LIMIT 1)
+                                AND e.priority OPERATOR(pg_catalog.<) 0 ORDER BY e.company_id, e.priority LIMIT 1)
                             UNION ALL
                             SELECT (SELECT e.priority FROM tms.event_outbox e
                                      WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND ", $is_of_company, "
                                        AND e.processed_at IS NULL AND e.priority OPERATOR(pg_catalog.>) low.priority
-                                       AND e.priority OPERATOR(pg_catalog.<) 0 ORDER BY e.priority LIMIT 1)
+                                       AND e.priority OPERATOR(pg_catalog.<) 0 ORDER BY e.company_id, e.priority LIMIT 1)
                               FROM low WHERE low.priority IS NOT NULL),
                         high (priority) AS (
                             SELECT 0
@@ -146,23 +168,29 @@ macro_rules! take {
                             SELECT (SELECT e.priority FROM tms.event_outbox e
                                      WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND ", $is_of_company, "
                                        AND e.processed_at IS NULL AND e.priority OPERATOR(pg_catalog.>) high.priority
-                                     ORDER BY e.priority LIMIT 1)
+                                     ORDER BY e.company_id, e.priority LIMIT 1)
                               FROM high WHERE high.priority IS NOT NULL)
-                        SELECT lane.priority FROM (SELECT low.priority FROM low UNION ALL SELECT high.priority FROM high) lane
+                        SELECT lane.priority,
+                               CASE WHEN lane.priority OPERATOR(pg_catalog.=) 0 THEN c.after_at ELSE '-infinity' END AS after_at,
+                               CASE WHEN lane.priority OPERATOR(pg_catalog.=) 0 THEN c.after_seq ELSE 0 END AS after_seq
+                          FROM (SELECT low.priority FROM low UNION ALL SELECT high.priority FROM high) lane
                          WHERE lane.priority IS NOT NULL ORDER BY lane.priority DESC) p
                     LEFT JOIN LATERAL (
                         SELECT e.available_at, e.seq FROM tms.event_outbox e
                          WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND ", $is_of_company, "
                            AND e.priority OPERATOR(pg_catalog.=) p.priority AND e.processed_at IS NULL
                            AND e.available_at OPERATOR(pg_catalog.<=) $3
+                           AND (e.available_at, e.seq) OPERATOR(pg_catalog.>) (p.after_at, p.after_seq)
                          ORDER BY e.company_id, e.available_at, e.seq LIMIT CASE WHEN $5 IS NULL THEN 0 ELSE 1 END OFFSET $5) w ON true
                     CROSS JOIN LATERAL (
                         SELECT e.company_id, e.ctid, e.id, e.retry_count, e.max_retries, e.updated_at, e.available_at,
-                               e.lease_token IS NOT NULL AS was_leased
+                               e.lease_token IS NOT NULL AS was_leased,
+                               CASE WHEN e.priority OPERATOR(pg_catalog.=) 0 THEN e.seq END AS seq
                           FROM tms.event_outbox e
                          WHERE e.target_system OPERATOR(pg_catalog.=) $1 AND ", $is_of_company, "
                            AND e.priority OPERATOR(pg_catalog.=) p.priority AND e.processed_at IS NULL
                            AND e.available_at OPERATOR(pg_catalog.<=) $3
+                           AND (e.available_at, e.seq) OPERATOR(pg_catalog.>) (p.after_at, p.after_seq)
                            AND (e.available_at, e.seq) OPERATOR(pg_catalog.<)
                                (COALESCE(w.available_at, 'infinity'), COALESCE(w.seq, 9223372036854775807))
                            AND e.seq OPERATOR(pg_catalog.<) $6
@@ -175,38 +203,76 @@ macro_rules! take {
                          ORDER BY e.company_id, e.available_at, e.seq LIMIT $4 FOR UPDATE OF e SKIP LOCKED) due
                     LIMIT $4) t\0"
             )),
-            &[TEXTOID, UUIDARRAYOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, BOOLOID],
+            &[
+                TEXTOID, UUIDARRAYOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, BOOLOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID,
+            ],
         )
     };
+}
+
+/// Companies whose queues are walked, each from behind a place on.
+#[derive(Default)]
+pub(crate) struct Walkers {
+    companies: Vec<[u8; 16]>,
+    times: Vec<i64>,
+    numbers: Vec<i64>,
+}
+
+impl Walkers {
+    /// Adds a company.
+    pub(crate) fn add(&mut self, company: [u8; 16], behind: Position) {
+        self.companies.push(company);
+        self.times.push(behind.available_at);
+        self.numbers.push(behind.seq);
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.companies.is_empty()
+    }
 }
 
 /// Locks up to `quota` due events of each company, in the order of their queues.
 pub(crate) fn take(
     session: &Session,
     query: &Query<'_>,
-    companies: &[[u8; 16]],
+    walkers: &Walkers,
     quota: i64,
     walk: Walk,
 ) -> Vec<Taken> {
     static TAKE: Statement = take!(
-        "unnest($2) AS c (company_id)",
+        "unnest($2, $8, $9) AS c (company_id, after_at, after_seq)",
         "e.company_id OPERATOR(pg_catalog.=) c.company_id"
     );
-    run_take(session, &TAKE, query, companies, quota, walk)
+    run_take(session, &TAKE, query, walkers, quota, walk)
 }
 
 /// The same of the events that belong to no company.
-pub(crate) fn take_of_platform(session: &Session, query: &Query<'_>, quota: i64, walk: Walk) -> Vec<Taken> {
+pub(crate) fn take_of_platform(
+    session: &Session,
+    query: &Query<'_>,
+    behind: Position,
+    quota: i64,
+    walk: Walk,
+) -> Vec<Taken> {
     // `=` finds no NULL, and an index is not asked by IS NOT DISTINCT FROM.
-    static TAKE: Statement = take!("(SELECT 1) AS c (one)", "e.company_id IS NULL");
-    run_take(session, &TAKE, query, &[], quota, walk)
+    static TAKE: Statement = take!(
+        "unnest($8, $9) AS c (after_at, after_seq)",
+        "e.company_id IS NULL"
+    );
+    let walker = Walkers {
+        companies: Vec::new(),
+        times: vec![behind.available_at],
+        numbers: vec![behind.seq],
+    };
+    run_take(session, &TAKE, query, &walker, quota, walk)
 }
 
 fn run_take(
     session: &Session,
     statement: &Statement,
     query: &Query<'_>,
-    companies: &[[u8; 16]],
+    walkers: &Walkers,
     quota: i64,
     walk: Walk,
 ) -> Vec<Taken> {
@@ -214,12 +280,14 @@ fn run_take(
         statement,
         &[
             Arg::Text(query.target),
-            Arg::UuidArray(companies),
+            Arg::UuidArray(&walkers.companies),
             Arg::Timestamp(query.now),
             Arg::Int8(quota),
             walk.window(),
             walk.below(),
             Arg::Bool(query.skips_dead),
+            Arg::TimestampArray(&walkers.times),
+            Arg::Int8Array(&walkers.numbers),
         ],
         0,
     );
@@ -286,7 +354,8 @@ pub(crate) fn take_heads(
                          AND e.ordering_hash OPERATOR(pg_catalog.>) key.hash
                        ORDER BY e.ordering_hash LIMIT 1)
                 FROM key WHERE key.hash IS NOT NULL)
-          SELECT t.company_id, t.ctid, t.id, t.retry_count, t.max_retries, t.updated_at, t.available_at, t.was_leased
+          SELECT t.company_id, t.ctid, t.id, t.retry_count, t.max_retries, t.updated_at, t.available_at, t.was_leased,
+                 NULL::pg_catalog.int8
             FROM (SELECT key.hash FROM key WHERE key.hash IS NOT NULL LIMIT $3) k
            CROSS JOIN LATERAL (
                  SELECT h.id FROM tms.event_outbox h

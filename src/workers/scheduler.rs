@@ -19,6 +19,7 @@ pub(crate) fn run(database: u32) {
     };
     // What retention removes is finished: nobody waits for it.
     wake::ignore_own_changes();
+    store::events::pin_plans();
     worker::set_option(c"lock_timeout", c"1s");
     let mut purge = store::retention::Purge::default();
     let mut sweep_due = Instant::now();

@@ -117,4 +117,6 @@ pub struct TargetSpec {
     pub signing_keys: Vec<Key>,
     /// Bodies of at least so many bytes are sent as gzip, unless a header says that they are encoded already.
     pub gzip_from: Option<usize>,
+    /// Whether the body of a success is kept too, as far as that of a failure: some receivers say there that it is none.
+    pub keeps_success: bool,
 }

@@ -33,7 +33,10 @@ const RETRY_AFTER_LIMIT: usize = 64;
 /// How much of a body is read and kept.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
+    /// Of a body that is not a success.
     pub(crate) excerpt: usize,
+    /// Of a success.
+    pub(crate) success: usize,
     pub(crate) drain: usize,
 }
 
@@ -151,7 +154,7 @@ impl Connection {
         let mut reading = Reading {
             body,
             excerpt: Vec::new(),
-            keep: if success { 0 } else { limits.excerpt },
+            keep: if success { limits.success } else { limits.excerpt },
             left: limits.drain,
         };
         let end = self.drain(&mut reading, deadline).await;
@@ -314,6 +317,7 @@ mod tests {
     use tokio::time::Instant;
 
     const LIMITS: Limits = Limits {
+        success: 0,
         excerpt: 10,
         drain: 100,
     };
@@ -332,6 +336,7 @@ mod tests {
             allow_private_network: true,
             signing_keys: Vec::new(),
             gzip_from: None,
+            keeps_success: false,
         };
         let prepared = Prepared::new(&spec, None);
         let mut job = Job {

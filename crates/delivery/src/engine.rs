@@ -49,6 +49,7 @@ impl Engine {
             connect_timeout: config.connect_timeout.min(LONGEST),
         });
         let limits = Limits {
+            success: 0,
             excerpt: config.response_body_limit,
             drain: config.drain_limit,
         };

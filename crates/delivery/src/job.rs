@@ -76,6 +76,6 @@ pub struct Response {
     pub status: u16,
     /// The Retry-After header as it came, if it is text of reasonable length.
     pub retry_after: Option<String>,
-    /// First bytes of the body when the status is not 2xx and there is a body.
+    /// First bytes of the body, if there is one; of a success only where the target keeps it.
     pub excerpt: Option<Vec<u8>>,
 }

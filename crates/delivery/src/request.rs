@@ -62,6 +62,7 @@ pub(crate) struct Prepared {
     pub(crate) origin: Arc<Origin>,
     pub(crate) timeout: Duration,
     pub(crate) signing_keys: Arc<[Key]>,
+    pub(crate) keeps_success: bool,
     gzip_from: Option<usize>,
     parts: Result<Parts, Failure>,
 }
@@ -88,6 +89,7 @@ impl Prepared {
             origin: Arc::new(origin),
             timeout: spec.timeout.min(LONGEST),
             signing_keys: spec.signing_keys.as_slice().into(),
+            keeps_success: spec.keeps_success,
             gzip_from: spec.gzip_from,
             parts,
         }

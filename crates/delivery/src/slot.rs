@@ -195,9 +195,11 @@ impl Slot {
         stamp(&mut request, id, &prepared.signing_keys, self.deadline.due())
             .await
             .map_err(Trouble::Failed)?;
-        let outcome = connection
-            .exchange(request, &mut self.deadline, self.around.limits)
-            .await;
+        let mut limits = self.around.limits;
+        if prepared.keeps_success {
+            limits.success = limits.excerpt;
+        }
+        let outcome = connection.exchange(request, &mut self.deadline, limits).await;
         self.sent = connection.has_written();
         let (response, reuse) = outcome?;
         self.connection = reuse.then_some(connection);

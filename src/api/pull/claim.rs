@@ -4,9 +4,9 @@
 //! equal share of the batch, what one does not need goes to the others, and the next claim of this session goes on with the
 //! company behind the last one.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 
+use super::memory::Memory;
 use crate::errors::{self, Result};
 use crate::pg::server;
 use crate::pg::set::AnswerSet;
@@ -15,7 +15,7 @@ use crate::settings::{self, RecordAttempts};
 use crate::store::attempts::{self, Attempts};
 use crate::store::letters::{self, Letters};
 use crate::store::pull::held::{self, Held, Scope};
-use crate::store::pull::{self, Leases, Query, Taken, Walk};
+use crate::store::pull::{self, Leases, Query, Taken, Walk, Walkers};
 
 /// How far a walk through a queue with ordering keys goes for each event it wants, and at least. Events that wait for the head of
 /// their key are stepped over; when many do, the heads are looked up by their keys instead.
@@ -25,11 +25,8 @@ const SMALLEST_WINDOW: i64 = 192;
 const MOST_KEYS: i64 = 1_000;
 /// Companies that are looked up at a time, if the batch is not larger.
 const SMALLEST_PAGE: usize = 16;
-
-thread_local! {
-    /// By target, the company that is first in this session's next claim.
-    static FIRST: RefCell<HashMap<String, u128>> = RefCell::default();
-}
+/// More companies than these are looked up page by page instead of being remembered.
+const MOST_COMPANIES: usize = 1_000;
 
 /// What a consumer asked for.
 pub(super) struct Order<'a> {
@@ -41,18 +38,17 @@ pub(super) struct Order<'a> {
 
 /// Hands out events until the batch is full or nothing is due.
 pub(super) fn run(session: &Session, order: &Order<'_>, answer: &AnswerSet) -> Result<()> {
+    let target = order.query.target;
     let mut claim = Claim {
         session,
         order,
         answer,
         wanted: order.events,
+        memory: Memory::of(target),
     };
-    if !pull::has_keys(session, order.query.target) {
-        return claim.walk(|_| Walk::All);
-    }
-    claim.walk(|quota| Walk::Front(quota.saturating_mul(WINDOW_FACTOR).max(SMALLEST_WINDOW)))?;
-    claim.walk(|_| Walk::WithoutKeys)?;
-    claim.by_keys()
+    let result = claim.fill();
+    claim.memory.keep(target);
+    result
 }
 
 struct Claim<'a> {
@@ -61,9 +57,46 @@ struct Claim<'a> {
     answer: &'a AnswerSet,
     /// What the batch still has room for.
     wanted: usize,
+    memory: Memory,
 }
 
 impl Claim<'_> {
+    /// From where this session has come to; if that does not fill the batch, from the beginning.
+    fn fill(&mut self) -> Result<()> {
+        let (target, now) = (self.order.query.target, self.order.query.now);
+        let has_keys = pull::has_keys(self.session, target);
+        let front = move |quota: i64| {
+            if has_keys {
+                Walk::Front(quota.saturating_mul(WINDOW_FACTOR).max(SMALLEST_WINDOW))
+            } else {
+                Walk::All
+            }
+        };
+        if self.memory.is_fresh(now) {
+            self.walk(front)?;
+            if self.wanted == 0 {
+                return Ok(());
+            }
+        }
+        let companies = self.all_companies();
+        self.memory.begin_again(now, companies);
+        self.walk(front)?;
+        if has_keys && self.wanted > 0 {
+            self.walk(|_| Walk::WithoutKeys)?;
+            self.by_keys()?;
+        }
+        Ok(())
+    }
+
+    /// Every company with undelivered events, if somebody asks for all of them and they are not too many.
+    fn all_companies(&self) -> Option<Vec<u128>> {
+        if self.order.scope != Scope::Everything {
+            return None;
+        }
+        let all = self.find_companies(0, MOST_COMPANIES);
+        (all.len() < MOST_COMPANIES).then_some(all)
+    }
+
     /// Looks through the queues; `how` says how far, given the number of events that one company is to have.
     fn walk(&mut self, how: impl Fn(i64) -> Walk + Copy) -> Result<()> {
         match self.order.scope {
@@ -74,8 +107,7 @@ impl Claim<'_> {
 
     /// All companies, a page at a time, beginning where the last claim ended and going round once.
     fn take_turns(&mut self, how: impl Fn(i64) -> Walk + Copy) -> Result<()> {
-        let target = self.order.query.target;
-        let start = FIRST.with_borrow(|first| first.get(target).copied());
+        let start = self.memory.first;
         let start = start.unwrap_or_else(|| u128::from(server::random_bits()) << 64);
         let size = self.wanted.max(SMALLEST_PAGE);
         let mut ring = Ring::new(start);
@@ -94,14 +126,23 @@ impl Claim<'_> {
                 .map(|company| company.map(u128::to_be_bytes))
                 .collect();
             if let Some(last) = self.share(companies, how)? {
-                let next = u128::from_be_bytes(last).wrapping_add(1);
-                FIRST.with_borrow_mut(|first| first.insert(target.to_owned(), next));
+                self.memory.first = Some(u128::from_be_bytes(last).wrapping_add(1));
             }
         }
         Ok(())
     }
 
     fn companies(&self, from: u128, limit: usize) -> Vec<u128> {
+        match &self.memory.companies {
+            None => self.find_companies(from, limit),
+            Some(all) => {
+                let begin = all.partition_point(|id| *id < from);
+                all[begin..].iter().take(limit).copied().collect()
+            }
+        }
+    }
+
+    fn find_companies(&self, from: u128, limit: usize) -> Vec<u128> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         pull::companies(self.session, self.order.query.target, &from.to_be_bytes(), limit)
             .into_iter()
@@ -140,17 +181,30 @@ impl Claim<'_> {
     ) -> Result<HashMap<Option<[u8; 16]>, usize>> {
         let rows = i64::try_from(quota).unwrap_or(i64::MAX);
         let (query, walk) = (&self.order.query, how(rows));
-        let tenants: Vec<[u8; 16]> = companies.iter().flatten().copied().collect();
-        let mut taken = Vec::new();
-        if !tenants.is_empty() {
-            taken = pull::take(self.session, query, &tenants, rows, walk);
+        let mut walkers = Walkers::default();
+        for company in companies.iter().flatten() {
+            walkers.add(*company, self.memory.place(Some(*company)));
         }
-        if tenants.len() < companies.len() {
-            taken.append(&mut pull::take_of_platform(self.session, query, rows, walk));
+        let mut taken = Vec::new();
+        if !walkers.is_empty() {
+            taken = pull::take(self.session, query, &walkers, rows, walk);
+        }
+        if companies.contains(&None) {
+            let behind = self.memory.place(None);
+            taken.append(&mut pull::take_of_platform(
+                self.session,
+                query,
+                behind,
+                rows,
+                walk,
+            ));
         }
         let mut counts = HashMap::new();
         for event in &taken {
             *counts.entry(event.company).or_insert(0) += 1;
+            if let Some(position) = event.position {
+                self.memory.reached(event.company, position);
+            }
         }
         if self.hand_out(taken)? == 0 {
             // Whatever was found had been overtaken: nobody is asked again for it.

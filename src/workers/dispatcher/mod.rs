@@ -32,11 +32,14 @@ use tms_delivery::{Completion, Engine, EngineConfig, ProxySpec};
 
 use crate::pg::shmem::{Slot, State};
 use crate::pg::spi::Tid;
-use crate::pg::{server, wake, worker};
+use crate::pg::{server, spi, wake, worker};
+use crate::store::events;
 use crate::{settings, store, workers};
 use outcomes::Outcomes;
 use targets::Targets;
 
+/// Bytes of an answer that its meaning may depend on.
+const ENOUGH_TO_JUDGE: usize = 256;
 /// How often pg_stat_activity is told, at most: writing it is not free.
 const SHOW_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a dispatcher that is held sleeps at a time.
@@ -90,6 +93,8 @@ struct Dispatcher {
     rescan_took: Duration,
     /// What the clock said last.
     last_now: i64,
+    /// The clock was set back, or may have been while nobody looked.
+    clock_is_back: bool,
     locked_until: Option<Instant>,
     /// A lock is being waited for, and the log says so.
     gave_way: bool,
@@ -147,6 +152,7 @@ pub(crate) fn run(database: u32) {
         rescan_began: None,
         rescan_took: Duration::ZERO,
         last_now: i64::MIN,
+        clock_is_back: true,
         locked_until: None,
         gave_way: false,
         shown: None,
@@ -175,7 +181,8 @@ fn report_engine(problem: tms_domain::problem::Problem) {
 fn engine_config() -> EngineConfig {
     EngineConfig {
         threads: settings::io_threads(),
-        response_body_limit: settings::response_excerpt_bytes(),
+        // What Slack and n8n say in a few words decides what an answer means, whatever is recorded of it.
+        response_body_limit: settings::response_excerpt_bytes().max(ENOUGH_TO_JUDGE),
         idle_timeout: settings::idle_connection_timeout(),
         connect_timeout: settings::connect_timeout(),
         completion_batch: 256,
@@ -257,6 +264,7 @@ impl Dispatcher {
             self.braked.clear();
             self.is_behind = false;
             if self.slot.state() == State::Serving {
+                self.catch_up_with_clock()?;
                 let rescan_began = self.rescan_began.take();
                 self.hand_out()?;
                 if let Some(began) = rescan_began {
@@ -318,7 +326,7 @@ impl Dispatcher {
         let now = server::now();
         let is_back = now < self.last_now;
         self.last_now = now;
-        // A clock that was set back makes due times lie ahead that were passed.
+        self.clock_is_back |= is_back;
         if self.slot.rescan.swap(false, Ordering::SeqCst) || is_back || Instant::now() >= self.rescan_due {
             self.rescan_due = Instant::now() + self.rescan_interval();
             self.rescan_began = Some(Instant::now());
@@ -328,12 +336,32 @@ impl Dispatcher {
         }
         if self.slot.due_noted.swap(false, Ordering::SeqCst) {
             let targets = &mut self.targets;
-            self.slot.lanes.take(|lane| targets.noted(&lane, now));
+            let is_back = &mut self.clock_is_back;
+            self.slot.lanes.take(|lane| {
+                // Due when it was enqueued, and not yet due: its transaction began before the clock was set back.
+                *is_back |= lane.from > now && !lane.is_special;
+                targets.noted(&lane, now);
+            });
             if self.slot.lanes_missed.swap(false, Ordering::SeqCst) {
                 targets.missed(self.slot, now);
             }
         }
         self.targets.clock(now);
+    }
+
+    /// What was due at once before the clock was set back is due at once.
+    fn catch_up_with_clock(&mut self) -> Result<(), worker::Failed> {
+        if !self.clock_is_back {
+            return Ok(());
+        }
+        let now = server::now();
+        let moved = worker::transaction(|| spi::connect(|session| events::catch_up_with_clock(session, now)))?;
+        self.clock_is_back = false;
+        if moved > 0 {
+            log!("tms: the clock was set back: {moved} events that were due are due now");
+            self.targets.rescan();
+        }
+        Ok(())
     }
 
     /// Looking through everything must not take more than a small share of the time: rows that are finished and cannot be vacuumed

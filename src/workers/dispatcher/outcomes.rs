@@ -517,13 +517,12 @@ fn attempt_of(completion: &Completion, secrets: &[String]) -> Attempt {
         excerpt: response
             .and_then(|response| response.excerpt.as_deref())
             .map(|excerpt| {
+                let limit = settings::response_excerpt_bytes();
+                let kept = &excerpt[..excerpt.len().min(limit)];
                 // NUL cannot be stored in a text.
-                let text = String::from_utf8_lossy(excerpt).replace('\0', "\u{fffd}");
-                mask(
-                    &text,
-                    secrets,
-                    excerpt.len() >= settings::response_excerpt_bytes(),
-                )
-            }),
+                let text = String::from_utf8_lossy(kept).replace('\0', "\u{fffd}");
+                mask(&text, secrets, excerpt.len() >= limit)
+            })
+            .filter(|text| !text.is_empty()),
     }
 }

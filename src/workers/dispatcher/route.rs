@@ -5,7 +5,7 @@ use std::time::Duration;
 use tms_delivery::{Scheme, TargetSpec};
 use tms_domain::endpoint;
 use tms_domain::signature::Key;
-use tms_domain::target::{self, Delivery, HttpOptions, TargetOptions, Transport};
+use tms_domain::target::{self, Delivery, HttpOptions, Profile, TargetOptions, Transport};
 
 use crate::store::targets::{Secrets, Target};
 
@@ -121,6 +121,7 @@ fn spec_of(http: &HttpOptions, signing_keys: Vec<Key>) -> Option<TargetSpec> {
         max_concurrency: usize::try_from(http.max_concurrency).unwrap_or(1),
         allow_private_network: http.allow_private_network,
         signing_keys,
+        keeps_success: http.profile == Profile::Slack,
         gzip_from: http.gzip_from_bytes.and_then(|bytes| usize::try_from(bytes).ok()),
     })
 }

@@ -195,8 +195,8 @@ impl Target {
 
     /// Attempts a second, lately.
     pub(crate) fn rate(&self) -> f64 {
-        // Nothing ended for a while: the last figure is history.
-        if self.rate_taken.elapsed() > Duration::from_secs(2) && self.completed == 0 {
+        // Nothing ended for a while, or the figure would have been taken anew: it is history.
+        if self.rate_taken.elapsed() > Duration::from_secs(2) {
             0.0
         } else {
             self.rate

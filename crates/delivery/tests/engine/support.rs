@@ -127,6 +127,7 @@ pub(crate) fn spec(port: u16) -> TargetSpec {
         allow_private_network: true,
         signing_keys: Vec::new(),
         gzip_from: None,
+        keeps_success: false,
     }
 }
 

@@ -12,6 +12,12 @@ use crate::looks::{WAITING, batch, reason, shows, text};
 const MINIMUM: usize = 4;
 const OPEN: Duration = Duration::from_millis(1_500);
 
+/// A failure that takes its time, so that it is judged before the next few are under way. The receiver has one thread.
+fn slow_failure(status: u16) -> Behaviour {
+    std::thread::sleep(Duration::from_millis(100));
+    Behaviour::status(status)
+}
+
 /// One request at a time, and a failed event waits longer than the story lasts, so that each request is another event.
 fn fragile(trials: u32) -> Value {
     json!({
@@ -32,16 +38,18 @@ fn failures_open_it_and_the_queue_waits_untouched() {
     story
         .receiver
         .behave(Behaviour::choose(|request| match request.path {
-            "/fragile" => Behaviour::status(500),
+            "/fragile" => slow_failure(500),
             _ => Behaviour::Ok,
         }));
     batch(&mut client, "fragile", 20);
     shows(&mut client, "fragile", "open");
     assert!(reason(&mut client, "fragile").contains("failed"));
+    let opened_after = story.arrivals_of("fragile").len();
+    assert!((MINIMUM..=MINIMUM + 4).contains(&opened_after), "{opened_after}");
     // Each pause ends with a single trial, which fails.
-    story.wait_for("two trials", |seen| seen.count() >= MINIMUM + 2);
+    story.wait_for("two trials", |seen| seen.count() >= opened_after + 2);
     let arrivals = story.arrivals_of("fragile");
-    for pair in arrivals[MINIMUM - 1..].windows(2) {
+    for pair in arrivals[opened_after - 1..].windows(2) {
         let pause = pair[1].at.duration_since(pair[0].at);
         assert!(pause >= OPEN - Duration::from_millis(100), "{pause:?}");
     }
@@ -57,7 +65,7 @@ fn failures_open_it_and_the_queue_waits_untouched() {
     });
     let waiting: usize = text(&mut client, WAITING, &[]).parse().expect("a number");
     assert!(
-        (MINIMUM + 2..=failed + 1).contains(&waiting),
+        (opened_after + 2..=failed + 1).contains(&waiting),
         "{waiting} of {failed}"
     );
     let untouched = "SELECT count(*)::text FROM tms.event_outbox
@@ -79,12 +87,15 @@ fn while_it_is_half_open_only_the_trials_are_on_their_way() {
     let mut client = story.client();
     let mut options = fragile(2);
     options["max_concurrency"] = 8.into();
+    options["breaker"]["open_ms"] = 5_000.into();
     story.target("fragile", options);
-    story.receiver.behave(Behaviour::status(503));
+    story.receiver.behave(Behaviour::choose(|_| slow_failure(503)));
     batch(&mut client, "fragile", 40);
     shows(&mut client, "fragile", "open");
     let before = story.receiver.count();
-    assert!(before < MINIMUM + 8, "{before}");
+    assert!(before <= 2 * MINIMUM + 8, "{before}");
+    // What was under way when it opened has its answer before the pause ends.
+    story.wait_for("the last answer", |seen| seen.in_flight() == 0);
     // Trials that take their time, to be seen at it.
     story.receiver.behave(Behaviour::Delay(Duration::from_secs(4)));
     story.wait_for("the trials", |seen| seen.in_flight() == 2);

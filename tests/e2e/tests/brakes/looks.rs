@@ -44,7 +44,7 @@ pub fn reason(client: &mut Client, target: &str) -> String {
 /// So many events in one transaction, in the order of the queue.
 #[track_caller]
 pub fn batch(client: &mut Client, target: &str, events: i32) -> Vec<Uuid> {
-    let ask = "SELECT tms_enqueue_batch('load.moved', array_fill('{}'::jsonb, ARRAY[$1]), $2)";
+    let ask = "SELECT tms_enqueue_batch('load.moved', array_fill('{}'::jsonb, ARRAY[$1::int]), $2)";
     match client.query_one(ask, &[&events, &target]) {
         Ok(row) => row.get(0),
         Err(error) => panic!("{target}: {error:?}"),

@@ -47,6 +47,7 @@ pub fn print(strikes: &[Strike], account: &Account, end: &End) {
         "{:<20}{:>10}  (resolved by asking the server)",
         "lost answers", end.unanswered
     );
+    println!("{:<20}{:>10}", "ordering keys", end.keys.len());
     println!("{:<20}{:>10}", "dead letters", end.dead_letters);
     println!("{:<20}{:>10}", "failed attempts", end.failed_attempts);
     println!(

@@ -254,7 +254,7 @@ impl World<'_> {
                 .and_then(|pauses| pauses.last())
                 .is_some_and(|pause| pause.1.is_none())
         };
-        if TARGETS.iter().any(|target| is_paused(&target)) {
+        if TARGETS.iter().any(is_paused) {
             return;
         }
         let pending: Vec<Uuid> = self

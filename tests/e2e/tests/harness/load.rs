@@ -15,9 +15,10 @@ const SOON: Duration = Duration::from_secs(30);
 const STAND_IN: &str = "
     CREATE SCHEMA tms;
     CREATE TABLE tms.event_outbox (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), event_type text, payload jsonb,
-                                   target_system text);
-    CREATE FUNCTION tms_enqueue(event_type text, payload jsonb, target_system text) RETURNS uuid LANGUAGE sql AS
-        'INSERT INTO tms.event_outbox (event_type, payload, target_system) VALUES ($1, $2, $3) RETURNING id';";
+                                   target_system text, ordering_key text);
+    CREATE FUNCTION tms_enqueue(event_type text, payload jsonb, target_system text, ordering_key text DEFAULT NULL)
+        RETURNS uuid LANGUAGE sql AS
+        'INSERT INTO tms.event_outbox (event_type, payload, target_system, ordering_key) VALUES ($1, $2, $3, $4) RETURNING id';";
 
 fn stand_in() -> Cluster {
     let cluster = Cluster::builder().preload(false).start();

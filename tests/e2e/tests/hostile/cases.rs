@@ -6,6 +6,12 @@ use tms_e2e::peer::Peer;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
+/// What a receiver does with each connection.
+pub type Behaviour = fn(Peer);
+
+/// The same, under a name that a target can have.
+pub type Named = (&'static str, Behaviour);
+
 /// What an attempt comes to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Fate {
@@ -16,14 +22,14 @@ pub enum Fate {
     Dead(&'static str, Option<i32>, &'static str),
 }
 
-/// What a receiver does, under a name that a target can have.
+/// A misbehaviour and its fate.
 pub struct Case {
     pub name: &'static str,
     pub fate: Fate,
-    pub behaviour: fn(Peer),
+    pub behaviour: Behaviour,
 }
 
-const fn case(name: &'static str, fate: Fate, behaviour: fn(Peer)) -> Case {
+const fn case(name: &'static str, fate: Fate, behaviour: Behaviour) -> Case {
     Case {
         name,
         fate,

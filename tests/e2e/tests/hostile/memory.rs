@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde_json::json;
 use tms_e2e::cluster::Cluster;
 use tms_e2e::ledger::Ledger;
-use tms_e2e::peer::Peer;
 use tms_e2e::wait::eventually;
 
 use crate::cases;
@@ -29,7 +28,7 @@ fn own_memory_kb(pid: i32) -> u64 {
 #[test]
 fn memory_stays_flat_while_receivers_send_without_end() {
     let stage = Stage::set(Cluster::builder());
-    let behaviours: [(&str, fn(Peer)); 6] = [
+    let behaviours: [cases::Named; 6] = [
         ("body", cases::hundred_megabytes),
         ("endless-body", cases::endless_body),
         ("refusal", cases::long_refusal),

@@ -2,7 +2,6 @@
 
 use serde_json::json;
 use tms_e2e::cluster::Cluster;
-use tms_e2e::peer::Peer;
 use tms_e2e::wait::eventually;
 
 use crate::cases;
@@ -16,7 +15,7 @@ const GOOD_EVENTS: i32 = 3_000;
 fn hanging_targets_with_a_backlog_do_not_hold_up_another() {
     // All of them together want twice what may be in flight.
     let stage = Stage::set(Cluster::builder().conf("tms.max_in_flight", "1000"));
-    let behaviours: [(&str, fn(Peer)); 4] = [
+    let behaviours: [cases::Named; 4] = [
         ("hangs", cases::hang),
         ("hangs-too", cases::hang),
         ("slow-head", cases::slow_head),
@@ -63,7 +62,7 @@ fn targets_whose_attempts_fail_all_the_time_do_not_hold_up_another() {
     let builder = Cluster::builder().conf("tms.default_max_retries", "100");
     let stage = Stage::set(builder);
     let options = json!({ "timeout_ms": 500, "breaker": false, "retry": { "base_ms": 1, "max_ms": 1 } });
-    let behaviours: [(&str, fn(Peer)); 4] = [
+    let behaviours: [cases::Named; 4] = [
         ("closes", drop),
         ("headers", cases::megabyte_of_headers),
         ("interim", cases::endless_interim),

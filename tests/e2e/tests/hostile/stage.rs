@@ -12,6 +12,8 @@ use tms_e2e::peer::{Peer, RawReceiver};
 use tms_e2e::receiver::Receiver;
 use tms_e2e::wait::{eventually, eventually_eq};
 
+use crate::cases::Behaviour;
+
 pub const DATABASE: &str = "freight";
 pub const GOOD: &str = "good";
 
@@ -33,7 +35,7 @@ impl Stage {
     }
 
     /// A receiver that serves its connections so, as a target of this name.
-    pub fn hostile(&self, target: &str, options: Value, behaviour: fn(Peer)) -> RawReceiver {
+    pub fn hostile(&self, target: &str, options: Value, behaviour: Behaviour) -> RawReceiver {
         let receiver = RawReceiver::start(move |stream| behaviour(Peer::over(stream)));
         self.target_at(target, receiver.port(), options);
         receiver

@@ -170,6 +170,10 @@ fn a_file_that_cannot_be_read_keeps_events_and_is_named_in_the_log() {
         .cluster
         .wait_for_log(mark, "the dispatcher cannot start its I/O threads", PATIENCE);
     assert!(said.contains("/nonexistent/authority.pem"), "{said}");
+    let failing = "SELECT hint FROM tms_worker_status() WHERE component = 'dispatcher' AND state = 'failing'";
+    eventually("a status that says so", PATIENCE, || {
+        stage.client().query_opt(failing, &[]).expect("the status")
+    });
     assert_eq!(receiver.connections(), 0);
 
     stage.cluster.set("tms.tls_ca_file", file.path());

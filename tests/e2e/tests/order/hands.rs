@@ -3,7 +3,7 @@
 use postgres::Client;
 use serde_json::json;
 use tms_e2e::receiver::Behaviour;
-use tms_e2e::story::{Story, id, ids, number, run};
+use tms_e2e::story::{Story, id, ids, number, refusal, run};
 use uuid::Uuid;
 
 use crate::came_in_order;
@@ -19,6 +19,18 @@ fn keyed(client: &mut Client, key: &str) -> Uuid {
         client,
         &format!("SELECT tms_enqueue('load.moved', '{{}}', 'hook', ordering_key => '{key}')"),
     )
+}
+
+/// Whoever wants this key now would have to wait for it.
+#[track_caller]
+fn is_locked(client: &mut Client, key: &str) {
+    run(client, "SET lock_timeout = '200ms'");
+    let refused = refusal(
+        client,
+        &format!("SELECT tms_enqueue('load.moved', '{{}}', 'hook', ordering_key => '{key}')"),
+    );
+    assert_eq!(refused.code, "55P03", "{refused:?}");
+    run(client, "RESET lock_timeout");
 }
 
 #[test]
@@ -131,18 +143,12 @@ fn prepared_transactions_keep_the_order_of_their_commits() {
     run(&mut client, "PREPARE TRANSACTION 'keys'");
     let other = keyed(&mut client, "two");
     story.arrives("another key's event", other);
-    // The key is the prepared transaction's until it ends: who wants it waits.
-    let mut waiting = story.client();
-    run(&mut waiting, "SET lock_timeout = '300ms'");
-    let refused = tms_e2e::story::refusal(
-        &mut waiting,
-        "SELECT tms_enqueue('load.moved', '{}', 'hook', ordering_key => 'one')",
-    );
-    assert_eq!(refused.code, "55P03", "{refused:?}");
+    // The key is the prepared transaction's until it ends: who wants it waits, the session that prepared it too.
+    is_locked(&mut client, "one");
+    is_locked(&mut story.client(), "one");
     assert!(prepared.iter().all(|id| story.times(*id) == 0));
     run(&mut client, "COMMIT PREPARED 'keys'");
-    run(&mut waiting, "RESET lock_timeout");
-    let behind = keyed(&mut waiting, "one");
+    let behind = keyed(&mut client, "one");
     story.arrives("the event after it", behind);
     story.all_done();
     came_in_order(&story);
@@ -168,6 +174,36 @@ fn savepoints_that_are_rolled_back_leave_no_gap_in_a_key() {
     story.all_done();
     came_in_order(&story);
     assert_eq!(story.receiver.count(), 45);
+}
+
+#[test]
+fn a_key_is_locked_again_after_the_savepoint_that_locked_it_was_rolled_back() {
+    let story = story();
+    let (mut client, mut other) = (story.client(), story.client());
+    run(&mut client, "BEGIN");
+    keyed(&mut client, "before");
+    run(&mut client, "SAVEPOINT s");
+    keyed(&mut client, "one");
+    run(&mut client, "ROLLBACK TO s");
+    let free = keyed(&mut other, "one");
+    story.arrives("an event of the key that was given back", free);
+    keyed(&mut client, "one");
+    is_locked(&mut other, "one");
+    is_locked(&mut other, "before");
+    // The same when the savepoint is a function's own.
+    run(
+        &mut client,
+        "DO $$ BEGIN
+             PERFORM tms_enqueue('load.moved', '{}', 'hook', ordering_key => 'two');
+             RAISE division_by_zero;
+         EXCEPTION WHEN division_by_zero THEN NULL;
+         END $$",
+    );
+    keyed(&mut client, "two");
+    is_locked(&mut other, "two");
+    run(&mut client, "COMMIT");
+    story.all_done();
+    came_in_order(&story);
 }
 
 #[test]

@@ -148,14 +148,14 @@ fn a_holder_that_commits_gives_his_event_to_the_one_who_waits() {
 
 #[test]
 fn above_read_committed_the_loser_is_told_to_try_again() {
+    let story = Story::begin();
     for level in ["REPEATABLE READ", "SERIALIZABLE"] {
-        let story = Story::begin();
         let mut holder = story.client();
         run(&mut holder, "BEGIN");
-        let first = id(&mut holder, &with_key("one"));
+        let first = id(&mut holder, &with_key(level));
         // Its snapshot is taken before the holder commits.
         let begin = format!("BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM tms.event_outbox");
-        let waiter = waits(&story, &begin, &with_key("one"));
+        let waiter = waits(&story, &begin, &with_key(level));
         run(&mut holder, "COMMIT");
         let refused = waiter
             .recv_timeout(SOON)
@@ -163,7 +163,7 @@ fn above_read_committed_the_loser_is_told_to_try_again() {
             .expect_err("a loser");
         assert_eq!(refused.code, "40001", "{level}: {refused:?}");
         run(&mut holder, &format!("BEGIN ISOLATION LEVEL {level}"));
-        assert_eq!(id(&mut holder, &with_key("one")), first, "{level}: tried again");
+        assert_eq!(id(&mut holder, &with_key(level)), first, "{level}: tried again");
         run(&mut holder, "COMMIT");
     }
 }

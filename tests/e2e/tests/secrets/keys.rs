@@ -139,8 +139,9 @@ fn nor_when_every_receiver_fails_and_repeats_what_it_was_sent() {
         receiver.behave(Behaviour::choose(move |request| {
             let key = request.header("x-key").unwrap_or_default();
             let shared = match request.path {
-                path if path.contains(OWN_PATH) => &of_own,
+                path if path.contains(OWN_PATH) => of_own.as_str(),
                 "/generated" => &of_generated,
+                _ if key.is_empty() => "Slack",
                 _ => &of_given,
             };
             let body = format!("Cannot POST {} with {key}, signed by {shared}", request.path);

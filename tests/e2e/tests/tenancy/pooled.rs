@@ -24,6 +24,12 @@ fn pooled(plans: &str) -> (Stage, Client) {
         "SELECT tms_target_set('pulled', 'pull'), tms_subscribe('load.*', 'n8n');
          CREATE FUNCTION seen() RETURNS text LANGUAGE plpgsql AS $$
              BEGIN RETURN (SELECT string_agg(DISTINCT company_id::text, ' ') FROM tms.event_outbox); END $$;
+         CREATE FUNCTION enqueued() RETURNS text LANGUAGE plpgsql AS $$
+             DECLARE event uuid := tms_enqueue('load.moved', '{}', 'n8n');
+             BEGIN RETURN (SELECT company_id FROM tms.event_outbox WHERE id = event); END $$;
+         CREATE FUNCTION published() RETURNS text LANGUAGE plpgsql AS $$
+             DECLARE events uuid[] := tms_publish('load.moved', '{}');
+             BEGIN RETURN (SELECT string_agg(DISTINCT company_id::text, ' ') FROM tms.event_outbox WHERE id = ANY (events)); END $$;
          CREATE FUNCTION whose() RETURNS uuid LANGUAGE sql STABLE AS 'SELECT tms_current_company()'",
     );
     let mut client = stage.client("app");
@@ -54,8 +60,8 @@ const ASKED: [&str; 9] = [
     "SELECT whose()::text",
     "SELECT seen()",
     "SELECT string_agg(DISTINCT company_id::text, ' ') FROM tms.event_outbox",
-    "SELECT (SELECT company_id::text FROM tms.event_outbox e WHERE e.id = n.id) FROM tms_enqueue('load.moved', '{}', 'n8n') n (id)",
-    "SELECT string_agg(DISTINCT e.company_id::text, ' ') FROM tms_publish('load.moved', '{}') p (ids) JOIN tms.event_outbox e ON e.id = ANY (p.ids)",
+    "SELECT enqueued()",
+    "SELECT published()",
     "INSERT INTO tms.event_outbox (event_type, payload, target_system) VALUES ('load.moved', '{}', 'pulled') RETURNING company_id::text",
     "SELECT string_agg(DISTINCT company_id::text, ' ') FROM tms_outbox_claim('pulled')",
     "SELECT string_agg(DISTINCT company_id::text, ' ') FROM tms.idempotency_keys",

@@ -7,4 +7,5 @@ mod realtime;
 mod signatures;
 mod slack;
 mod supabase;
+mod tls;
 mod ways_out;

@@ -1,26 +1,18 @@
 //! The ways out of this machine: a proxy, an authority of one's own, a certificate to show, remembered addresses.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use tms_e2e::cluster::Cluster;
-use tms_e2e::peer::{Peer, RawReceiver};
+use tms_e2e::peer::RawReceiver;
 use tms_e2e::receiver::{Receiver, Record};
-use tms_e2e::story::{DB, SOON, Story};
+use tms_e2e::story::{DB, SOON, Story, run};
 use tms_e2e::wait::{eventually, eventually_eq};
 
 use crate::looks::{becomes, enqueue};
-
-const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+use crate::tls::{Authority, TlsServer, file};
 
 /// Quick to try again, so that a story goes on soon after the way is open.
 fn patient() -> Value {
@@ -31,11 +23,15 @@ fn set(story: &Story, name: &str, url: &str) {
     story.cluster.set_http_target(DB, name, url, patient());
 }
 
-/// Waits until the dispatcher that has read the settings anew is another one.
-fn with_setting(cluster: &Cluster, name: &str, value: &str) {
-    let before = cluster.dispatcher(DB).expect("a dispatcher");
-    cluster.set(name, value);
-    eventually("a dispatcher with the new setting", SOON, || {
+/// Sets all of these in one reload, and waits for the dispatcher that begins with them.
+fn with_settings(cluster: &Cluster, settings: &[(&str, &str)]) {
+    let before = eventually("a dispatcher", SOON, || cluster.dispatcher(DB));
+    let mut client = cluster.client(DB);
+    for (name, value) in settings {
+        run(&mut client, &format!("ALTER SYSTEM SET {name} = '{value}'"));
+    }
+    run(&mut client, "SELECT pg_reload_conf()");
+    eventually("a dispatcher with the new settings", SOON, || {
         cluster.dispatcher(DB).filter(|now| *now != before)
     });
 }
@@ -45,9 +41,12 @@ fn requests_go_through_the_proxy_but_for_the_hosts_it_is_not_for() {
     let story = Story::begin();
     let proxy = Receiver::builder().record(Record::Full).start();
     let mut client = story.client();
-    story.cluster.set("tms.no_proxy", "127.0.0.1, .internal");
     let url = format!("http://carrier:hid%64en@127.0.0.1:{}", proxy.port());
-    with_setting(&story.cluster, "tms.http_proxy", &url);
+    let settings = [
+        ("tms.http_proxy", url.as_str()),
+        ("tms.no_proxy", "127.0.0.1, .internal"),
+    ];
+    with_settings(&story.cluster, &settings);
     // A name that only the proxy could know.
     let set_far = "SELECT tms_target_set('far', 'http', '{\"url\": \"http://hooks.invalid:8080/in?x=1\"}')";
     client.execute(set_far, &[]).expect("a target");
@@ -66,7 +65,8 @@ fn requests_go_through_the_proxy_but_for_the_hosts_it_is_not_for() {
     story.arrives("the request without the proxy", near);
     assert_eq!((proxy.count(), story.times(far)), (1, 0));
     story.all_done();
-    assert!(!story.cluster.log().contains("hidden") && !story.cluster.log().contains("hid%64en"));
+    let log = story.cluster.log();
+    assert!(log.contains("tms.http_proxy") && !log.contains("hidden") && !log.contains("hid%64en"));
 }
 
 #[test]
@@ -80,13 +80,11 @@ fn tls_goes_through_the_proxy_in_a_tunnel() {
         let asked = asked.clone();
         move |stream| tunnel(stream, port, &asked)
     });
-    story
-        .cluster
-        .set("tms.tls_ca_file", &authority.file(&story.cluster, "ca.pem"));
-    with_setting(
+    let ca = authority.file(&story.cluster, "ca.pem");
+    let url = format!("http://127.0.0.1:{}", proxy.port());
+    with_settings(
         &story.cluster,
-        "tms.http_proxy",
-        &format!("http://127.0.0.1:{}", proxy.port()),
+        &[("tms.tls_ca_file", &ca), ("tms.http_proxy", &url)],
     );
     set(&story, "far", &format!("https://localhost:{port}/hook"));
     enqueue(&mut story.client(), "far", "{}");
@@ -131,115 +129,6 @@ fn tunnel(mut client: TcpStream, port: u16, asked: &Mutex<Vec<String>>) {
     let _ = upwards.join();
 }
 
-/// An authority that signs what it is asked to.
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-/// A certificate and its key, in PEM.
-struct Issued {
-    certificate: String,
-    key: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("no names");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).expect("a certificate").pem();
-        Self {
-            pem,
-            issuer: Issuer::new(params, key),
-        }
-    }
-
-    fn issue(&self, name: &str) -> Issued {
-        let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
-        Issued {
-            certificate: params.signed_by(&key, &self.issuer).expect("a certificate").pem(),
-            key: key.serialize_pem(),
-        }
-    }
-
-    fn file(&self, cluster: &Cluster, name: &str) -> String {
-        file(cluster, name, &self.pem)
-    }
-}
-
-/// A file that the server can read and that goes with its cluster.
-fn file(cluster: &Cluster, name: &str, pem: &str) -> String {
-    let path: PathBuf = cluster.data_dir().join(name);
-    fs::write(&path, pem).expect("a file in the data directory");
-    path.to_str().expect("a path in UTF-8").to_owned()
-}
-
-/// A receiver for `localhost` that speaks TLS and answers 200.
-struct TlsServer {
-    receiver: RawReceiver,
-    /// For each request, whether its sender had shown a certificate.
-    seen: Arc<Mutex<Vec<bool>>>,
-}
-
-impl TlsServer {
-    /// With `clients`, it asks for a certificate of that authority.
-    fn start(authority: &Authority, clients: Option<&Authority>) -> Self {
-        let config = Arc::new(server_config(&authority.issue("localhost"), clients));
-        let seen: Arc<Mutex<Vec<bool>>> = Arc::default();
-        let known = seen.clone();
-        let receiver = RawReceiver::start(move |mut stream| {
-            let mut session = ServerConnection::new(config.clone()).expect("a session");
-            while session.is_handshaking() {
-                if session.complete_io(&mut stream).is_err() {
-                    return;
-                }
-            }
-            let shown = session.peer_certificates().is_some();
-            let mut peer = Peer::over(StreamOwned::new(session, stream));
-            while peer.request() {
-                known.lock().expect("requests").push(shown);
-                peer.write(OK);
-            }
-        });
-        Self { receiver, seen }
-    }
-
-    fn url(&self) -> String {
-        format!("https://localhost:{}/hook", self.receiver.port())
-    }
-
-    fn seen(&self) -> Vec<bool> {
-        self.seen.lock().expect("requests").clone()
-    }
-}
-
-fn certificate(pem: &str) -> CertificateDer<'static> {
-    CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate")
-}
-
-fn server_config(issued: &Issued, clients: Option<&Authority>) -> ServerConfig {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .expect("TLS 1.2 and 1.3");
-    let builder = match clients {
-        None => builder.with_no_client_auth(),
-        Some(authority) => {
-            let mut roots = RootCertStore::empty();
-            roots.add(certificate(&authority.pem)).expect("an authority");
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-            builder.with_client_cert_verifier(verifier.build().expect("a verifier"))
-        }
-    };
-    let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).expect("a key");
-    let chain = vec![certificate(&issued.certificate)];
-    builder
-        .with_single_cert(chain, key)
-        .expect("a certificate with its key")
-}
-
 #[test]
 fn a_receiver_of_one_s_own_authority_is_trusted_once_the_setting_names_it() {
     let story = Story::begin();
@@ -254,7 +143,7 @@ fn a_receiver_of_one_s_own_authority_is_trusted_once_the_setting_names_it() {
     becomes(&mut client, failed, &[], "true");
     assert_eq!(server.seen().len(), 0);
     let path = authority.file(&story.cluster, "ca.pem");
-    with_setting(&story.cluster, "tms.tls_ca_file", &path);
+    with_settings(&story.cluster, &[("tms.tls_ca_file", &path)]);
     story.all_done();
     assert_eq!(server.seen(), [false]);
 }
@@ -266,12 +155,17 @@ fn a_certificate_is_shown_to_the_receiver_that_asks_for_one() {
     let server = TlsServer::start(&servers, Some(&clients));
     let shown = clients.issue("tms");
     let cluster = &story.cluster;
-    cluster.set("tms.tls_ca_file", &servers.file(cluster, "ca.pem"));
-    cluster.set(
-        "tms.tls_certificate_file",
-        &file(cluster, "own.pem", &shown.certificate),
+    let ca = servers.file(cluster, "ca.pem");
+    let (own, key) = (
+        file(cluster, "own.pem", &shown.certificate),
+        file(cluster, "own.key", &shown.key),
     );
-    with_setting(cluster, "tms.tls_key_file", &file(cluster, "own.key", &shown.key));
+    let settings = [
+        ("tms.tls_ca_file", ca.as_str()),
+        ("tms.tls_certificate_file", own.as_str()),
+        ("tms.tls_key_file", key.as_str()),
+    ];
+    with_settings(cluster, &settings);
     set(&story, "tls", &server.url());
     enqueue(&mut story.client(), "tls", "{}");
     story.all_done();
@@ -295,7 +189,7 @@ fn a_file_that_is_none_is_said_in_the_log_and_stops_nothing_for_good() {
 #[test]
 fn addresses_are_remembered_when_that_is_wanted() {
     let story = Story::begin();
-    with_setting(&story.cluster, "tms.dns_cache", "60s");
+    with_settings(&story.cluster, &[("tms.dns_cache", "60s")]);
     let url = format!("http://localhost:{}/named", story.receiver.port());
     set(&story, "named", &url);
     let mut client = story.client();

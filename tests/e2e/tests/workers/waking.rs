@@ -235,8 +235,9 @@ fn a_rollback_wakes_nobody() {
     let mut before = 0;
     eventually("a dispatcher at rest", SOON, || {
         let seen = wakeups(&mut client, "dispatcher");
-        // Long enough for what is under way to end: rest is told from the next look alone.
-        std::thread::sleep(Duration::from_millis(300));
+        // Long enough for what is under way to end, and for the figures of targets, which are written once a second: rest is
+        // told from the next look alone.
+        std::thread::sleep(Duration::from_millis(1_500));
         let rests = seen == wakeups(&mut client, "dispatcher") && seen > 0;
         before = seen;
         rests.then_some(())

@@ -63,7 +63,7 @@ pub fn measure(options: &Options, figure: &mut Figure) {
 }
 
 fn run(options: &Options, ground: &mut Ground, figure: &mut Figure, series: &Series) {
-    let seconds = options.size(4, 1);
+    let seconds = options.size(3, 1);
     let mut shares = Vec::new();
     let mut rows = Vec::new();
     for pair in 0..series.pairs {

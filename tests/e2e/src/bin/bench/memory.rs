@@ -11,7 +11,7 @@ use crate::report::{Bound, Figure};
 const REQUIRED_MB: f64 = 150.0;
 
 pub fn measure(options: &Options, figure: &mut Figure) {
-    let events = options.size(1_000_000, 100_000);
+    let events = options.size(500_000, 100_000);
     let mut ground = Ground::start(server(), &[]);
     ground.pause();
     eprintln!("   enqueuing {events} events of 1 kB");

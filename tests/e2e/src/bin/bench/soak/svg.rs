@@ -42,7 +42,7 @@ pub fn plot(title: &str, x_title: &str, panels: &[Panel]) -> String {
     for (number, panel) in panels.iter().enumerate() {
         let frame = Frame {
             top: TOP + number as f64 * (HEIGHT + GAP),
-            x: nice(last),
+            x: if last > 0.0 { last } else { 1.0 },
             y: nice(greatest(panel)),
         };
         frame.draw(&mut svg, panel);
@@ -86,13 +86,11 @@ impl Frame {
     }
 
     fn line(&self, svg: &mut String, series: &Series, colour: &str, number: usize) {
-        let mut path = String::new();
-        for point in &series.points {
+        let corner = |(number, point): (usize, &(f64, f64))| {
             let (x, y) = self.place(*point);
-            let begin = if path.is_empty() { "M" } else { "L" };
-            put(&mut path, format_args!("{begin}{x:.1} {y:.1}"));
-        }
-        let path = path.replace('\n', "");
+            format!("{}{x:.1} {y:.1}", if number == 0 { "M" } else { "L" })
+        };
+        let path: String = series.points.iter().enumerate().map(corner).collect();
         put(
             svg,
             format_args!("<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"/>"),
