@@ -99,7 +99,9 @@ pub(crate) fn key_used(first: &str) -> ErrorReport {
         PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION,
         "this idempotency_key was used before".to_owned(),
     )
-    .set_detail(format!("It stands for event {first} of the same company and target."))
+    .set_detail(format!(
+        "It stands for event {first} of the same company and target."
+    ))
     .set_hint("Treat the event as enqueued; tms_enqueue returns that id instead of an error.")
 }
 
@@ -168,4 +170,3 @@ pub(crate) fn foreign_company() -> ErrorReport {
     .set_detail("A role acts for its own company only.")
     .set_hint("Leave company_id out, or call as a role of that company.")
 }
-

@@ -49,11 +49,7 @@ pgrx::extension_sql_file!(
     name = "outbox",
     requires = ["targets"]
 );
-pgrx::extension_sql_file!(
-    "../sql/install/05_keys.sql",
-    name = "keys",
-    requires = ["outbox"]
-);
+pgrx::extension_sql_file!("../sql/install/05_keys.sql", name = "keys", requires = ["outbox"]);
 pgrx::extension_sql_file!(
     "../sql/install/06_letters.sql",
     name = "letters",

@@ -11,7 +11,7 @@ use crate::pg::call::Arguments;
 use crate::pg::server::PG_EPOCH_US;
 use crate::pg::trigger::{self, NewEvent};
 use crate::pg::{array, cache, jsonb, locks, server, spi, wake};
-use crate::store::{events, targets};
+use crate::store::{new_events, targets};
 use crate::{settings, store};
 
 /// Most retries an event may ask for.
@@ -59,7 +59,7 @@ pub(crate) fn enqueue(arguments: &Arguments) -> Result<[u8; 16]> {
 
 /// Enqueues an event, or returns the one its idempotency key stands for.
 pub(crate) fn enqueue_one(draft: &Draft<'_>) -> Result<[u8; 16]> {
-    let event = events::NewEvent {
+    let event = new_events::NewEvent {
         id: new_id(),
         event_type: draft.event_type,
         payload: draft.payload,
@@ -83,7 +83,7 @@ pub(crate) fn enqueue_one(draft: &Draft<'_>) -> Result<[u8; 16]> {
         CLAIMED.set(Some(event.id));
     }
     // As the owner: EXECUTE on the function is the right to enqueue, and the company was checked by the caller.
-    cache::as_owner(|| spi::connect(|session| events::insert(session, &event)));
+    cache::as_owner(|| spi::connect(|session| new_events::insert(session, &event)));
     Ok(event.id)
 }
 
@@ -143,7 +143,7 @@ pub(crate) fn enqueue_batch(arguments: &Arguments) -> Result<Vec<[u8; 16]>> {
     // A microsecond apart, so that they sort as their payloads stand.
     let first = unix_us();
     let ids: Vec<[u8; 16]> = (first..).take(count).map(id_at).collect();
-    let batch = events::NewBatch {
+    let batch = new_events::NewBatch {
         ids: &ids,
         event_type: &event_type,
         payloads,
@@ -152,17 +152,12 @@ pub(crate) fn enqueue_batch(arguments: &Arguments) -> Result<Vec<[u8; 16]>> {
         max_retries: settings::default_max_retries(),
         ordering_keys: arguments.datum(4),
     };
-    cache::as_owner(|| spi::connect(|session| events::insert_batch(session, &batch)));
+    cache::as_owner(|| spi::connect(|session| new_events::insert_batch(session, &batch)));
     Ok(ids)
 }
 
 /// Locks the keys of a batch in the order of their numbers, so that two batches cannot wait for each other.
-fn lock_keys(
-    keys: &[Option<String>],
-    count: usize,
-    target: &str,
-    company: Option<&[u8; 16]>,
-) -> Result<()> {
+fn lock_keys(keys: &[Option<String>], count: usize, target: &str, company: Option<&[u8; 16]>) -> Result<()> {
     if keys.len() != count {
         return Err(errors::out_of_range(
             "the number of ordering_keys",

@@ -204,7 +204,9 @@ fn describe(state: State) -> (&'static str, Option<&'static str>) {
         ),
         State::Restored => (
             "held",
-            Some("This server began from a backup: call tms_adopt() in this database if it is the one that shall deliver."),
+            Some(
+                "This server began from a backup: call tms_adopt() in this database if it is the one that shall deliver.",
+            ),
         ),
         State::Leaving => ("leaving", None),
         State::Absent | State::Unknown => ("starting", None),

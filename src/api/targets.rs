@@ -85,7 +85,9 @@ fn keys_for(name: &str, given: Option<&str>) -> Result<Vec<StoredKey>> {
         let key = Key::parse(secret).map_err(errors::problem)?;
         return Ok(vec![current(&key)]);
     }
-    let known = targets::secrets(name, None).map(|known| known.keys).unwrap_or_default();
+    let known = targets::secrets(name, None)
+        .map(|known| known.keys)
+        .unwrap_or_default();
     if known.is_empty() {
         Ok(vec![current(&generate()?)])
     } else {
@@ -116,12 +118,9 @@ fn set_for_company(
     let base = base_of(name)?;
     if base.transport != transport.as_str() {
         return Err(errors::problem(
-            Problem::new(format!(
-                "target \"{name}\" has the transport {}",
-                base.transport
-            ))
-            .detail("A company's version of a target travels as the target does.")
-            .hint(format!("Call with '{}'.", base.transport)),
+            Problem::new(format!("target \"{name}\" has the transport {}", base.transport))
+                .detail("A company's version of a target travels as the target does.")
+                .hint(format!("Call with '{}'.", base.transport)),
         ));
     }
     let own = target::parse_override(&base.options, options).map_err(errors::problem)?;
@@ -204,10 +203,7 @@ pub(crate) fn rotate_secret(arguments: &Arguments) -> Result<String> {
             });
         }
     }
-    let secrets = Secrets {
-        keys,
-        ..base.secrets
-    };
+    let secrets = Secrets { keys, ..base.secrets };
     spi::connect(|session| targets::set_secrets(session, &name, None, &secrets));
     Ok(key.to_text())
 }

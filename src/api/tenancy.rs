@@ -223,10 +223,7 @@ const PRODUCE: &[Grant] = &[
 /// What an operator may change of its company's, beside what it may read.
 const OPERATE: &[Grant] = &[
     // Its company's own version of a target: without company_id the call is the platform's.
-    (
-        "EXECUTE",
-        "FUNCTION {f}.tms_target_set(text, text, jsonb, uuid)",
-    ),
+    ("EXECUTE", "FUNCTION {f}.tms_target_set(text, text, jsonb, uuid)"),
     ("EXECUTE", "FUNCTION {f}.tms_target_test(text)"),
     ("EXECUTE", "FUNCTION {f}.tms_event_cancel(uuid, text)"),
     ("EXECUTE", "FUNCTION {f}.tms_subscribe(text, text, uuid)"),

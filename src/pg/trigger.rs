@@ -149,7 +149,10 @@ pub extern "C-unwind" fn tms_outbox_before_insert(fcinfo: pg_sys::FunctionCallIn
     // was new, and its target may not be there yet. It keeps its number, too.
     let started = server::transaction_start();
     let is_new = event.created_at == Some(started);
-    if is_new && !server::is_replica_session() && let Err(error) = crate::api::outbox::check(&event) {
+    if is_new
+        && !server::is_replica_session()
+        && let Err(error) = crate::api::outbox::check(&event)
+    {
         raise(error);
     }
     if let (Some(target), Some(available_at)) = (&event.target, event.available_at) {

@@ -11,11 +11,7 @@ pub(crate) fn notify(session: &Session, channels: &[Option<String>], messages: &
         c"SELECT pg_catalog.pg_notify(u.channel, u.message) FROM unnest($1, $2) AS u (channel, message)",
         &[TEXTARRAYOID, TEXTARRAYOID],
     );
-    session.run(
-        &NOTIFY,
-        &[Arg::TextArray(channels), Arg::TextArray(messages)],
-        0,
-    );
+    session.run(&NOTIFY, &[Arg::TextArray(channels), Arg::TextArray(messages)], 0);
 }
 
 /// Owner of `realtime.messages`; `None` where it is not there with the columns a broadcast needs.

@@ -110,7 +110,11 @@ pub(crate) fn secrets(name: &str, company: Option<&[u8; 16]>) -> Option<Secrets>
         &[TEXTOID, UUIDOID],
     );
     spi::connect(|session| {
-        let rows = session.run(&SECRETS, &[Arg::Text(name), company.map_or(Arg::Null, Arg::Uuid)], 0);
+        let rows = session.run(
+            &SECRETS,
+            &[Arg::Text(name), company.map_or(Arg::Null, Arg::Uuid)],
+            0,
+        );
         let row = rows.first()?;
         Some(Secrets {
             url: row.text(1),

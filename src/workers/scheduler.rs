@@ -55,7 +55,11 @@ fn round(purge: &mut store::retention::Purge, sweep: bool) -> bool {
     let events = settings::event_retention().is_some_and(|age| purge.events(now, micros(age), BATCH));
     let attempts = settings::attempt_retention().is_some_and(|age| purge.attempts(now, micros(age), BATCH));
     let keys = spi::connect(|session| {
-        store::keys::purge(session, now.saturating_sub(micros(settings::idempotency_window())), BATCH)
+        store::keys::purge(
+            session,
+            now.saturating_sub(micros(settings::idempotency_window())),
+            BATCH,
+        )
     });
     let receipts = store::webhooks::purge(now, BATCH);
     events || attempts || keys || receipts

@@ -151,6 +151,7 @@ fn spec(host: &str, port: u16, max_concurrency: usize) -> TargetSpec {
         allow_private_network: true,
         signing_keys: Vec::new(),
         gzip_from: None,
+        keeps_success: false,
     }
 }
 

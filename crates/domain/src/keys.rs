@@ -18,11 +18,9 @@ pub fn check(what: &str, key: &str) -> Result<(), Problem> {
             .hint("Pass NULL for an event without a key."));
     }
     if key.len() > MAX_KEY_BYTES {
-        return Err(
-            Problem::new(format!("{what} of {} bytes is too long", key.len()))
-                .detail(format!("A key has at most {MAX_KEY_BYTES} bytes."))
-                .hint("Use an identifier, or a digest of what the key is made from."),
-        );
+        return Err(Problem::new(format!("{what} of {} bytes is too long", key.len()))
+            .detail(format!("A key has at most {MAX_KEY_BYTES} bytes."))
+            .hint("Use an identifier, or a digest of what the key is made from."));
     }
     Ok(())
 }

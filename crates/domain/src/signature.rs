@@ -108,7 +108,7 @@ impl Eq for Key {}
 fn expected(problem: Problem) -> Problem {
     problem
         .detail("A signing secret is \"whsec_\" followed by the base64 of 24 to 64 random bytes.")
-        .hint("Leave the secret out to have one generated.")
+        .hint("Make one with: openssl rand -base64 32. Without one, a target that signs gets a secret of its own.")
 }
 
 /// The value of the `webhook-signature` header: one `v1,` signature for each key, separated by spaces.

@@ -155,13 +155,7 @@ impl Dispatcher {
     }
 
     /// Reads what was planned and hands out what may go; answers how many rows were seen.
-    fn walk(
-        &mut self,
-        session: &Session,
-        plan: &[(u32, Walk)],
-        now: i64,
-        handed: &mut Handed,
-    ) -> usize {
+    fn walk(&mut self, session: &Session, plan: &[(u32, Walk)], now: i64, handed: &mut Handed) -> usize {
         let names: Vec<_> = plan.iter().map(|(id, _)| self.name_of(*id)).collect();
         let walks: Vec<_> = plan
             .iter()
@@ -200,9 +194,10 @@ impl Dispatcher {
     }
 
     fn name_of(&self, id: u32) -> std::sync::Arc<str> {
-        self.targets
-            .get(id)
-            .map_or_else(|| std::sync::Arc::from(""), |target| std::sync::Arc::clone(&target.name))
+        self.targets.get(id).map_or_else(
+            || std::sync::Arc::from(""),
+            |target| std::sync::Arc::clone(&target.name),
+        )
     }
 
     /// Asks the table for the first event of each key among the found ones of which that is not known.

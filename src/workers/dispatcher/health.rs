@@ -89,13 +89,17 @@ fn health_of(target: &mut Target) -> Health {
     if target.is_foreign {
         return Health {
             state: "held",
-            reason: Some("set by another installation: call tms_adopt() if this database is to deliver".to_owned()),
+            reason: Some(
+                "set by another installation: call tms_adopt() if this database is to deliver".to_owned(),
+            ),
         };
     }
     if target.route.is_astray {
         return Health {
             state: "held",
-            reason: Some("the target has another host now: the company's own version must be set again".to_owned()),
+            reason: Some(
+                "the target has another host now: the company's own version must be set again".to_owned(),
+            ),
         };
     }
     let (state, reason) = target.brakes.state();

@@ -156,14 +156,19 @@ impl Lanes {
 
     /// How many lanes wait with nothing on its way: they may have a place each whatever the others hold.
     pub(crate) fn left_out(&self) -> usize {
-        let waiting = self.active.iter().filter(|lane| self.all[**lane].on_their_way == 0);
+        let waiting = self
+            .active
+            .iter()
+            .filter(|lane| self.all[**lane].on_their_way == 0);
         waiting.take(MOST_BEYOND).count()
     }
 
     /// Lanes whose priorities the table must be asked for.
     pub(crate) fn with_unknown_priorities(&self) -> Vec<usize> {
         let active = self.active.iter().copied();
-        active.filter(|lane| self.all[*lane].queue.priorities_unknown()).collect()
+        active
+            .filter(|lane| self.all[*lane].queue.priorities_unknown())
+            .collect()
     }
 
     /// What to read next for so many events: each lane's share of them, from its highest priority. Lanes that had their turn go

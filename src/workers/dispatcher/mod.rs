@@ -6,13 +6,14 @@
 //!
 //! - [`targets`], [`target`], [`route`]: who is sent to, and how. - [`lanes`], [`queue`]: a target's queues, one a company, and how
 //!   far each was walked. - [`brakes`]: rate, circuit breaker, being held. - [`order`]: whose turn it is within an ordering key.
-//! - [`fetch`], [`jobs`]: due events to requests. - [`local`]: due events to messages in the database. - [`outcomes`]: answers to
-//!   rows. - [`health`]: what people are shown.
+//! - [`fetch`], [`jobs`]: due events to requests. - [`local`]: due events to messages in the database. - [`judging`]: what
+//!   answers mean. - [`outcomes`]: outcomes to rows. - [`health`]: what people are shown.
 
 mod brakes;
 mod fetch;
 mod health;
 mod jobs;
+mod judging;
 mod lanes;
 mod local;
 mod order;
@@ -91,8 +92,9 @@ struct Dispatcher {
     rescan_due: Instant,
     rescan_began: Option<Instant>,
     rescan_took: Duration,
-    /// What the clock said last.
+    /// What the clock said last, and the latest it ever said.
     last_now: i64,
+    latest_now: i64,
     /// The clock was set back, or may have been while nobody looked.
     clock_is_back: bool,
     locked_until: Option<Instant>,
@@ -152,6 +154,7 @@ pub(crate) fn run(database: u32) {
         rescan_began: None,
         rescan_took: Duration::ZERO,
         last_now: i64::MIN,
+        latest_now: i64::MIN,
         clock_is_back: true,
         locked_until: None,
         gave_way: false,
@@ -166,7 +169,10 @@ pub(crate) fn run(database: u32) {
 fn report_engine(problem: tms_domain::problem::Problem) {
     let mut report = ErrorReport::new(
         PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR,
-        format!("tms: the dispatcher cannot start its I/O threads: {}", problem.message),
+        format!(
+            "tms: the dispatcher cannot start its I/O threads: {}",
+            problem.message
+        ),
         "tms",
     );
     if let Some(detail) = problem.detail {
@@ -287,9 +293,10 @@ impl Dispatcher {
     }
 
     fn reload_targets(&mut self) -> Result<(), worker::Failed> {
-        let loaded = worker::transaction(|| (store::targets::all(), store::installation::stamp())).inspect_err(|_| {
-            self.slot.targets_changed.store(true, Ordering::SeqCst);
-        })?;
+        let loaded = worker::transaction(|| (store::targets::all(), store::installation::stamp()))
+            .inspect_err(|_| {
+                self.slot.targets_changed.store(true, Ordering::SeqCst);
+            })?;
         let (rows, stamp) = loaded;
         let withdrawn = self.targets.load(&self.engine, rows, &stamp);
         self.targets.publish(self.slot);
@@ -326,6 +333,7 @@ impl Dispatcher {
         let now = server::now();
         let is_back = now < self.last_now;
         self.last_now = now;
+        self.latest_now = self.latest_now.max(now);
         self.clock_is_back |= is_back;
         if self.slot.rescan.swap(false, Ordering::SeqCst) || is_back || Instant::now() >= self.rescan_due {
             self.rescan_due = Instant::now() + self.rescan_interval();
@@ -337,9 +345,11 @@ impl Dispatcher {
         if self.slot.due_noted.swap(false, Ordering::SeqCst) {
             let targets = &mut self.targets;
             let is_back = &mut self.clock_is_back;
+            let is_behind = now < self.latest_now;
             self.slot.lanes.take(|lane| {
-                // Due when it was enqueued, and not yet due: its transaction began before the clock was set back.
-                *is_back |= lane.from > now && !lane.is_special;
+                // Due when it was enqueued, and not yet due: its transaction began before the clock was set back. Of a special
+                // one that is not known, but only while the clock has not come again to where it was.
+                *is_back |= lane.from > now && (is_behind || !lane.is_special);
                 targets.noted(&lane, now);
             });
             if self.slot.lanes_missed.swap(false, Ordering::SeqCst) {
@@ -355,7 +365,8 @@ impl Dispatcher {
             return Ok(());
         }
         let now = server::now();
-        let moved = worker::transaction(|| spi::connect(|session| events::catch_up_with_clock(session, now)))?;
+        let moved =
+            worker::transaction(|| spi::connect(|session| events::catch_up_with_clock(session, now)))?;
         self.clock_is_back = false;
         if moved > 0 {
             log!("tms: the clock was set back: {moved} events that were due are due now");

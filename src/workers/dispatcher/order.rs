@@ -79,12 +79,26 @@ impl Keys {
 
     /// The table says that this event is the first, and it waits.
     pub(crate) fn waits(&mut self, key: Key, seq: i64) {
-        self.set(key, Some(First { seq, on_its_way: false }), seq - 1);
+        self.set(
+            key,
+            Some(First {
+                seq,
+                on_its_way: false,
+            }),
+            seq - 1,
+        );
     }
 
     /// An event is on its way.
     pub(crate) fn sent(&mut self, key: Key, seq: i64) {
-        self.set(key, Some(First { seq, on_its_way: true }), seq - 1);
+        self.set(
+            key,
+            Some(First {
+                seq,
+                on_its_way: true,
+            }),
+            seq - 1,
+        );
     }
 
     /// An event is finished, for the key's order: the next may go.

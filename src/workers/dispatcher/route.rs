@@ -92,7 +92,11 @@ fn hidden(http: &HttpOptions, spec: &TargetSpec, secrets: &Secrets) -> Vec<Strin
     });
     let mut hidden = tms_domain::mask::parts_of(&spec.path_and_query);
     hidden.extend(values.map(str::to_owned));
-    hidden.extend(secrets.keys.iter().map(|key| key.text.clone()));
+    for key in &secrets.keys {
+        hidden.push(key.text.clone());
+        // The bytes alone say as much as with the prefix.
+        hidden.extend(key.text.strip_prefix("whsec_").map(str::to_owned));
+    }
     hidden
 }
 

@@ -214,10 +214,12 @@ impl Targets {
             })
             .collect();
         for id in if own.is_empty() { ids } else { &own } {
-            if let Some(target) = self.by_id.get_mut(id).filter(|target| target.serves(lane.company)) {
-                target
-                    .lanes
-                    .noted(lane.company, lane.from, lane.is_special, now);
+            if let Some(target) = self
+                .by_id
+                .get_mut(id)
+                .filter(|target| target.serves(lane.company))
+            {
+                target.lanes.noted(lane.company, lane.from, lane.is_special, now);
             }
         }
     }
@@ -271,9 +273,7 @@ impl Targets {
 
     /// The clock has come so far.
     pub(crate) fn clock(&mut self, now: i64) {
-        self.by_id
-            .values_mut()
-            .for_each(|target| target.lanes.clock(now));
+        self.by_id.values_mut().for_each(|target| target.lanes.clock(now));
     }
 
     /// When the clock alone makes something due for a target that is served.

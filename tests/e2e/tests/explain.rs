@@ -191,7 +191,11 @@ fn an_event_behind_another_is_told_of_that_one() {
     tells(
         &mut client,
         next,
-        &[&behind, "That one: It is due since", "This one follows when it is delivered"],
+        &[
+            &behind,
+            "That one: It is due since",
+            "This one follows when it is delivered",
+        ],
     );
     let token = text(
         &mut client,

@@ -469,7 +469,7 @@ fn eight_consumers_keep_every_key_in_order_and_lose_nothing() {
 fn consume(cluster: &Cluster, log: &Mutex<Log>, turn: &AtomicUsize) {
     let mut client = cluster.client("postgres");
     loop {
-        if turn.fetch_add(1, Ordering::Relaxed) % 9 == 0 {
+        if turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(9) {
             // As if it had died with its events in its hands.
             claim(&mut client, 3, "1 millisecond");
         }
@@ -484,7 +484,7 @@ fn consume(cluster: &Cluster, log: &Mutex<Log>, turn: &AtomicUsize) {
             }
         }
         for event in &batch {
-            if turn.fetch_add(1, Ordering::Relaxed) % 5 == 0 {
+            if turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(5) {
                 nack(&mut client, event, "external_api");
             } else if ack(&mut client, std::slice::from_ref(event)) == 1 {
                 *log.lock()

@@ -111,6 +111,9 @@ fn errors_for_good_and_errors_that_pass_are_told_apart() {
     ] {
         story.receiver.behave(word(status, said));
         let event = enqueue(&mut client, "slack", "{}");
+        story.all_done();
+        let dead = "SELECT (available_at = 'infinity')::text FROM tms.event_outbox WHERE id = $1";
+        assert_eq!(text(&mut client, dead, &[&event]), "true", "{status} {said}");
         let (error, message, attempts, permanent) = letter(&mut client, event);
         assert_eq!(
             (error.as_str(), attempts, permanent),

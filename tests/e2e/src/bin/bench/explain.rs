@@ -27,7 +27,7 @@ impl Plan {
         ];
         self.nodes
             .iter()
-            .filter(|node| node.contains("event_outbox") || node.contains("Sort") || node.contains("Bitmap"))
+            .filter(|node| node.contains("event_outbox") || node.contains("Sort"))
             .all(|node| allowed.iter().any(|kind| node.starts_with(kind)) && !node.ends_with(END_TO_END))
     }
 }
