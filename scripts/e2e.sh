@@ -8,4 +8,4 @@ scripts/build.sh "$major"
 TMS_PG_MAJOR=$major
 . scripts/env.sh
 export TMS_CRASH_ROUNDS=${TMS_CRASH_ROUNDS:-10}
-CARGO_TARGET_DIR=$TMS_ROOT/target/pure exec cargo test --profile e2e -p tms-e2e "$@"
+CARGO_TARGET_DIR=$TMS_ROOT/target/pure exec cargo test --no-fail-fast --profile e2e -p tms-e2e "$@"

@@ -23,34 +23,13 @@ pub(crate) struct NewEvent<'a> {
 
 /// Inserts one event.
 pub(crate) fn insert(session: &Session, event: &NewEvent<'_>) {
-    if event.idempotency_key.is_some() || event.ordering_key.is_some() {
-        return insert_with_keys(session, event);
-    }
     static INSERT: Statement = Statement::new(
         c"INSERT INTO tms.event_outbox
               (id, event_type, payload, target_system, company_id, priority, available_at, max_retries, headers)
           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         &[UUIDOID, TEXTOID, JSONBOID, TEXTOID, UUIDOID, INT4OID, TIMESTAMPTZOID, INT4OID, JSONBOID],
     );
-    session.run(
-        &INSERT,
-        &[
-            Arg::Uuid(&event.id),
-            Arg::Datum(event.event_type),
-            Arg::Datum(event.payload),
-            Arg::Datum(event.target),
-            event.company.as_ref().map_or(Arg::Null, Arg::Uuid),
-            Arg::Int4(event.priority),
-            Arg::Timestamp(event.available_at),
-            Arg::Int4(event.max_retries),
-            event.headers.map_or(Arg::Null, Arg::Datum),
-        ],
-        0,
-    );
-}
-
-fn insert_with_keys(session: &Session, event: &NewEvent<'_>) {
-    static INSERT: Statement = Statement::new(
+    static INSERT_WITH_KEYS: Statement = Statement::new(
         c"INSERT INTO tms.event_outbox
               (id, event_type, payload, target_system, company_id, priority, available_at, max_retries, headers,
                idempotency_key, ordering_key)
@@ -59,23 +38,24 @@ fn insert_with_keys(session: &Session, event: &NewEvent<'_>) {
             UUIDOID, TEXTOID, JSONBOID, TEXTOID, UUIDOID, INT4OID, TIMESTAMPTZOID, INT4OID, JSONBOID, TEXTOID, TEXTOID,
         ],
     );
-    session.run(
-        &INSERT,
-        &[
-            Arg::Uuid(&event.id),
-            Arg::Datum(event.event_type),
-            Arg::Datum(event.payload),
-            Arg::Datum(event.target),
-            event.company.as_ref().map_or(Arg::Null, Arg::Uuid),
-            Arg::Int4(event.priority),
-            Arg::Timestamp(event.available_at),
-            Arg::Int4(event.max_retries),
-            event.headers.map_or(Arg::Null, Arg::Datum),
-            event.idempotency_key.map_or(Arg::Null, Arg::Text),
-            event.ordering_key.map_or(Arg::Null, Arg::Datum),
-        ],
-        0,
-    );
+    let args = [
+        Arg::Uuid(&event.id),
+        Arg::Datum(event.event_type),
+        Arg::Datum(event.payload),
+        Arg::Datum(event.target),
+        event.company.as_ref().map_or(Arg::Null, Arg::Uuid),
+        Arg::Int4(event.priority),
+        Arg::Timestamp(event.available_at),
+        Arg::Int4(event.max_retries),
+        event.headers.map_or(Arg::Null, Arg::Datum),
+        event.idempotency_key.map_or(Arg::Null, Arg::Text),
+        event.ordering_key.map_or(Arg::Null, Arg::Datum),
+    ];
+    if event.idempotency_key.is_some() || event.ordering_key.is_some() {
+        session.run(&INSERT_WITH_KEYS, &args, 0);
+    } else {
+        session.run(&INSERT, &args[..9], 0);
+    }
 }
 
 /// Events of one type for one target, one a payload.

@@ -191,11 +191,13 @@ fn is_held(cluster: &Cluster, db: &str) {
     let hint = is_in_state(cluster, db, "held").hint.unwrap_or_default();
     assert!(hint.contains("tms_adopt()"), "{hint}");
     assert_eq!(cluster.worker_pid(db, "tms dispatcher"), None);
-    let log = cluster.log();
-    let mut lines = log
-        .lines()
-        .skip_while(|line| !line.contains(&format!("nothing is delivered from database \"{db}\"")));
-    assert!(lines.next().is_some(), "the log says so: {log}");
-    let hint = lines.next().unwrap_or_default();
+    // The state is there a moment before the line.
+    let hint = eventually("a line of the log with its hint", SOON, || {
+        let log = cluster.log();
+        let mut lines = log
+            .lines()
+            .skip_while(|line| !line.contains(&format!("nothing is delivered from database \"{db}\"")));
+        lines.nth(1).map(str::to_owned).ok_or_else(|| log.clone())
+    });
     assert!(hint.contains("HINT:") && hint.contains("tms_adopt()"), "{hint}");
 }
