@@ -46,6 +46,10 @@ impl Dispatcher {
             spi::connect(|session| self.fetch(session, &wanting, &mut handed));
         });
         // What was read is in flight by now, also when a later statement failed.
+        if !handed.jobs.is_empty() {
+            // Among other things: a breaker that lets some through again.
+            self.told.stale();
+        }
         self.engine.submit(handed.jobs);
         // Answers bring the next look; what the database delivers has none.
         self.is_behind |= !handed.local.is_empty();

@@ -47,6 +47,8 @@ const SHOW_INTERVAL: Duration = Duration::from_millis(500);
 const HELD_INTERVAL: Duration = Duration::from_secs(60);
 /// Of so many parts of the time, looking through everything takes one at most.
 const RESCAN_SHARE: u32 = 200;
+/// But it comes at least so often.
+const LONGEST_RESCAN_INTERVAL: Duration = Duration::from_secs(60);
 /// Pause after a statement of ours had to give way to somebody's lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(200);
 
@@ -271,11 +273,8 @@ impl Dispatcher {
             self.is_behind = false;
             if self.slot.state() == State::Serving {
                 self.catch_up_with_clock()?;
-                let rescan_began = self.rescan_began.take();
                 self.hand_out()?;
-                if let Some(began) = rescan_began {
-                    self.rescan_took = began.elapsed();
-                }
+                self.note_rescan_end();
             } else {
                 self.withdraw_all();
             }
@@ -335,7 +334,9 @@ impl Dispatcher {
         self.last_now = now;
         self.latest_now = self.latest_now.max(now);
         self.clock_is_back |= is_back;
-        if self.slot.rescan.swap(false, Ordering::SeqCst) || is_back || Instant::now() >= self.rescan_due {
+        // One that the clock asks for does not cut short the one that is under way.
+        let is_time = self.rescan_began.is_none() && Instant::now() >= self.rescan_due;
+        if self.slot.rescan.swap(false, Ordering::SeqCst) || is_back || is_time {
             self.rescan_due = Instant::now() + self.rescan_interval();
             self.rescan_began = Some(Instant::now());
             self.targets.rescan();
@@ -375,10 +376,20 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// A look through everything has come to its end, unless more is due than one look is to see.
+    fn note_rescan_end(&mut self) {
+        if let (false, Some(began)) = (self.is_behind, self.rescan_began) {
+            self.rescan_began = None;
+            self.rescan_took = began.elapsed();
+            self.rescan_due = self.rescan_due.max(Instant::now() + self.rescan_interval());
+        }
+    }
+
     /// Looking through everything must not take more than a small share of the time: rows that are finished and cannot be vacuumed
     /// make it slow.
     fn rescan_interval(&self) -> Duration {
-        settings::rescan_interval().max(self.rescan_took * RESCAN_SHARE)
+        let wanted = settings::rescan_interval();
+        (self.rescan_took * RESCAN_SHARE).clamp(wanted, wanted.max(LONGEST_RESCAN_INTERVAL))
     }
 
     fn pause(&mut self) -> Duration {

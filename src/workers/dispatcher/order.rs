@@ -15,8 +15,8 @@ pub(crate) struct Key {
     pub(crate) hash: i64,
 }
 
-/// What is remembered of idle keys at most.
-const MOST_REMEMBERED: usize = 100_000;
+/// Keys that are remembered at most: more than can be on their way. What is forgotten is asked of the table again.
+const MOST_REMEMBERED: usize = 200_000;
 
 #[derive(Debug, Clone, Copy)]
 struct State {
@@ -134,7 +134,8 @@ impl Keys {
         state.first = first;
         state.floor = floor;
         if self.states.len() > MOST_REMEMBERED {
-            self.states.retain(|_, state| state.first.is_some());
+            self.states
+                .retain(|_, state| state.first.is_some_and(|first| first.on_its_way));
         }
     }
 
