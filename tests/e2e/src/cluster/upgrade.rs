@@ -35,7 +35,7 @@ pub(super) fn newer_installation() -> Installation {
 
 /// Makes the room's data directory an upgraded copy of the old one.
 pub(super) fn upgrade_to(installation: &Installation, room: &Room, old: &Old) {
-    initdb(installation, &room.data());
+    initdb(installation, &room.data(), major_of(&old.data));
     let mut upgrade = installation.command("pg_upgrade");
     upgrade
         .arg("--old-bindir")
@@ -60,7 +60,16 @@ pub(super) fn upgrade_to(installation: &Installation, room: &Room, old: &Old) {
     run("pg_upgrade", upgrade);
 }
 
-fn initdb(installation: &Installation, data: &Path) {
+fn major_of(data: &Path) -> u32 {
+    let version = std::fs::read_to_string(data.join("PG_VERSION"))
+        .unwrap_or_else(|error| panic!("PG_VERSION of the old server: {error}"));
+    version
+        .trim()
+        .parse()
+        .unwrap_or_else(|error| panic!("PG_VERSION {version:?}: {error}"))
+}
+
+fn initdb(installation: &Installation, data: &Path, old_major: u32) {
     let mut initdb = installation.command("initdb");
     initdb.args([
         "--no-sync",
@@ -69,8 +78,8 @@ fn initdb(installation: &Installation, data: &Path) {
         "--encoding=UTF8",
         "--locale=C.UTF-8",
     ]);
-    if installation.major() >= 18 {
-        // The old one has none either.
+    if installation.major() >= 18 && old_major < 18 {
+        // Checksums became the default with 18, and both must have them or neither.
         initdb.arg("--no-data-checksums");
     }
     initdb.arg("-D").arg(data);
