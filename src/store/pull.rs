@@ -13,6 +13,7 @@ use pgrx::pg_sys::{
 use crate::pg::jsonb;
 use crate::pg::set::AnswerSet;
 use crate::pg::spi::{self, Arg, Row, Session, Statement, Tid};
+use crate::store::events::Position;
 
 pub(crate) mod held;
 
@@ -80,21 +81,6 @@ impl Walk {
             Walk::All | Walk::Front(_) => i64::MAX,
         })
     }
-}
-
-/// A place in a queue: behind the event with this time and number.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Position {
-    pub(crate) available_at: i64,
-    pub(crate) seq: i64,
-}
-
-impl Position {
-    /// Before every event. `i64::MIN` is -infinity to PostgreSQL.
-    pub(crate) const START: Position = Position {
-        available_at: i64::MIN,
-        seq: i64::MIN,
-    };
 }
 
 /// A due event, locked by this transaction.

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use crate::store::pull::Position;
+use crate::store::events::Position;
 
 /// How long a session goes on without a look from the beginning.
 const LOOK_AGAIN_US: i64 = 1_000_000;

@@ -75,7 +75,7 @@ impl Brakes {
     pub(crate) fn ended(&mut self, is_well: bool) {
         let now = self.millis();
         self.breaker.record(now, is_well);
-        if self.breaker.state(now) == State::Closed {
+        if self.held_for.is_some() && self.breaker.state(now) == State::Closed {
             self.held_for = None;
         }
     }

@@ -1,5 +1,7 @@
 //! From due events to jobs of the I/O thread: which queues are read, how far, and for whom.
 
+use std::collections::HashSet;
+
 use tms_delivery::Job;
 use tms_domain::target::Delivery;
 
@@ -25,6 +27,17 @@ pub(super) struct Handed {
     pub(super) local: Vec<LocalEvent>,
     /// The memory for bodies is used up.
     is_full: bool,
+}
+
+impl Handed {
+    /// Leaves out what goes to these targets; answers the keys of it.
+    pub(super) fn drop_of(&mut self, targets: &HashSet<u32>) -> Vec<u64> {
+        let jobs = self.jobs.extract_if(.., |job| targets.contains(&job.target));
+        let local = self.local.extract_if(.., |event| targets.contains(&event.target));
+        jobs.map(|job| job.key)
+            .chain(local.map(|event| event.seq))
+            .collect()
+    }
 }
 
 /// A place in a target's queues that an event was found at.
@@ -173,6 +186,7 @@ impl Dispatcher {
             })
             .collect();
         let found = events::walk(session, &walks, now);
+        let changed = self.follow_settings(handed);
         self.ask_for_heads(session, plan, &found);
         let mut reached: Vec<(Position, usize)> = plan.iter().map(|(_, walk)| (walk.behind, 0)).collect();
         for event in &found.events {
@@ -180,13 +194,21 @@ impl Dispatcher {
             if handed.is_full {
                 break;
             }
-            let place = Place {
-                target: *id,
-                lane: walk.lane,
+            let lane = match &changed {
+                None => walk.lane,
+                Some(changed) => match self.lane_now(*id, event.company, changed) {
+                    Some(lane) => lane,
+                    None => continue,
+                },
             };
+            let place = Place { target: *id, lane };
             if self.take_turn(place, event, handed) {
                 reached[event.asked] = (event.position, reached[event.asked].1 + 1);
             }
+        }
+        if changed.is_some() {
+            // The queues may be others now; the next look begins where this one did.
+            return found.events.len();
         }
         for ((id, walk), (behind, count)) in plan.iter().zip(reached) {
             if let Some(target) = self.targets.get_mut(*id) {
@@ -256,6 +278,7 @@ impl Dispatcher {
             return;
         }
         let found = self.first_of(session, &keys);
+        let changed = self.follow_settings(handed).unwrap_or_default();
         let mut next: Vec<Option<&DueEvent>> = vec![None; keys.len()];
         for event in &found.events {
             next[event.asked] = Some(event);
@@ -263,6 +286,7 @@ impl Dispatcher {
         for (key, event) in keys.into_iter().zip(next) {
             match event {
                 None => self.keys.ended(key),
+                Some(_) if changed.contains(&key.target) => self.keys.look_again(key),
                 Some(event) => self.follow(key, event, now, handed),
             }
         }

@@ -101,12 +101,9 @@ impl Dispatcher {
         };
         target.fate.took(took);
         note_fate(target, &verdict);
+        let is_delivered = verdict == Verdict::Delivered;
         // Chance is only asked where it matters: the operating system's generator costs more than the rest of this.
-        let random = if verdict == Verdict::Delivered {
-            0.0
-        } else {
-            chance()
-        };
+        let random = if is_delivered { 0.0 } else { chance() };
         let step = outcome::next_step(
             verdict,
             u32::try_from(flight.retry_count).unwrap_or(0),
@@ -119,7 +116,9 @@ impl Dispatcher {
         if let Step::Hold { pause, message } = &step {
             self.hold_target(id, *pause, message);
         }
-        self.withdraw_from_open(id);
+        if !is_delivered {
+            self.withdraw_from_open(id);
+        }
         self.told.stale();
         let counter = match step {
             Step::Delivered => &self.slot.counters.delivered,

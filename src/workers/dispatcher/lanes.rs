@@ -134,11 +134,12 @@ impl Lanes {
 
     /// The clock has come so far.
     pub(crate) fn clock(&mut self, now: i64) {
-        while let Some(Reverse((due, lane))) = self.due.peek().copied().filter(|first| first.0.0 <= now) {
+        while let Some(Reverse((due, lane))) = self.due.peek().copied()
+            && due <= now
+        {
             self.due.pop();
             if let Some(known) = self.all.get_mut(lane) {
                 known.queue.clock(now);
-                debug_assert!(due <= now);
                 self.wake(lane);
             }
         }

@@ -29,8 +29,8 @@ const DEFAULT_TOPIC: &str = "events";
 
 /// An event for a target in the database.
 pub(super) struct LocalEvent {
-    target: u32,
-    seq: u64,
+    pub(super) target: u32,
+    pub(super) seq: u64,
     tid: Tid,
     id: [u8; 16],
     company: Company,

@@ -4,7 +4,7 @@
 //! written once, when its outcome is known. A crash forgets, and delivers again. No transaction is open while a request is on
 //! the wire.
 //!
-//! - [`targets`], [`target`], [`route`]: who is sent to, and how. - [`lanes`], [`queue`]: a target's queues, one a company, and how
+//! - [`targets`], [`target`], [`route`], [`reread`]: who is sent to, and how. - [`lanes`], [`queue`]: a target's queues, one a company, and how
 //!   far each was walked. - [`brakes`]: rate, circuit breaker, being held. - [`order`]: whose turn it is within an ordering key.
 //! - [`fetch`], [`jobs`]: due events to requests. - [`local`]: due events to messages in the database. - [`judging`]: what
 //!   answers mean. - [`outcomes`]: outcomes to rows. - [`health`]: what people are shown.
@@ -19,11 +19,12 @@ mod local;
 mod order;
 mod outcomes;
 mod queue;
+mod reread;
 mod route;
 mod target;
 mod targets;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -74,6 +75,8 @@ struct Dispatcher {
     /// What the engine was started with: it cannot be changed while it runs.
     engine_made_from: EngineConfig,
     targets: Targets,
+    /// They were changed since they were read.
+    targets_stale: bool,
     keys: order::Keys,
     /// What events of this database say they come from.
     source: String,
@@ -141,6 +144,7 @@ pub(crate) fn run(database: u32) {
         engine,
         engine_made_from: engine_config(),
         targets: Targets::default(),
+        targets_stale: true,
         keys: order::Keys::default(),
         source: worker::transaction(jobs::source).unwrap_or_default(),
         braked: Vec::new(),
@@ -162,7 +166,6 @@ pub(crate) fn run(database: u32) {
         gave_way: false,
         shown: None,
     };
-    slot.targets_changed.store(true, Ordering::SeqCst);
     let end = dispatcher.deliver();
     dispatcher.finish(&end);
 }
@@ -258,10 +261,7 @@ impl Dispatcher {
 
     fn step(&mut self) -> Result<(), worker::Failed> {
         self.take_answers();
-        let keys_ended = self.targets.must_reload(server::now());
-        if self.slot.targets_changed.swap(false, Ordering::SeqCst) || keys_ended {
-            self.reload_targets()?;
-        }
+        self.reread_targets()?;
         // While held, notes are left where they are: commits see that and wake nobody.
         if self.slot.state() == State::Serving {
             self.take_notes();
@@ -291,19 +291,6 @@ impl Dispatcher {
         Ok(())
     }
 
-    fn reload_targets(&mut self) -> Result<(), worker::Failed> {
-        let loaded = worker::transaction(|| (store::targets::all(), store::installation::stamp()))
-            .inspect_err(|_| {
-                self.slot.targets_changed.store(true, Ordering::SeqCst);
-            })?;
-        let (rows, stamp) = loaded;
-        let withdrawn = self.targets.load(&self.engine, rows, &stamp);
-        self.targets.publish(self.slot);
-        self.told.stale();
-        self.forget(&withdrawn);
-        Ok(())
-    }
-
     fn withdraw_all(&mut self) {
         if self.on_their_way > 0 {
             let keys = self.engine.withdraw(None);
@@ -311,18 +298,25 @@ impl Dispatcher {
         }
     }
 
-    /// Jobs that the I/O thread gave back unsent: their rows are as they were.
+    /// Jobs that the I/O thread gave back unsent: their rows are as they were, where a walk has passed them.
     fn forget(&mut self, keys: &[u64]) {
+        let mut passed = HashSet::new();
         for key in keys {
             if let Some(flight) = self.flights.remove(key) {
                 self.on_their_way -= 1;
                 self.bytes -= flight.bytes;
+                passed.insert(flight.target);
                 if let Some(target) = self.targets.get_mut(flight.target) {
                     target.gave_back(flight.company);
                 }
                 if let Some(of) = flight.key {
                     self.keys.gave_back(of, key.cast_signed());
                 }
+            }
+        }
+        for id in passed {
+            if let Some(target) = self.targets.get_mut(id) {
+                target.rescan();
             }
         }
     }

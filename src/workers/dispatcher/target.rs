@@ -99,11 +99,6 @@ impl Target {
         self.lanes_unknown = Unknown::All;
     }
 
-    /// Whether a company's events are its own; those with a version of their own are told apart by [`super::targets`].
-    pub(crate) fn serves(&self, company: Company) -> bool {
-        self.only.is_none() || self.only == company
-    }
-
     /// Whose answers it gives.
     pub(crate) fn profile(&self) -> Profile {
         self.route
@@ -185,12 +180,11 @@ impl Target {
         }
     }
 
-    /// An event came back unsent; it is still where it was in the table.
+    /// An event came back unsent; it is still where it was in the table, which a rescan finds.
     pub(super) fn gave_back(&mut self, company: Company) {
         self.on_their_way -= 1;
         self.lanes.came_back(company);
         self.brakes.gave_back();
-        self.rescan();
     }
 
     /// Attempts a second, lately.

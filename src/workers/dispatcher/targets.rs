@@ -33,8 +33,8 @@ pub(crate) enum Unknown {
 pub(crate) struct Targets {
     by_id: HashMap<u32, Target>,
     ids: HashMap<(Arc<str>, Company), u32>,
-    /// By the hash of the name: the target itself and companies' own versions of it.
-    by_hash: HashMap<u64, Vec<u32>>,
+    /// By the hash of the name, and the company whose own version it is. Two names with one hash only cost a look too many.
+    by_hash: HashMap<(u64, Company), Vec<u32>>,
     last_id: u32,
     /// Which target is asked first; moves on with each round, so that none is always the last.
     first: usize,
@@ -43,31 +43,41 @@ pub(crate) struct Targets {
     key_ends: Option<i64>,
 }
 
+/// What reading the targets again has changed.
+#[derive(Default)]
+pub(crate) struct Loaded {
+    /// Targets that are new, set anew, paused or removed.
+    pub(crate) changed: HashSet<u32>,
+    /// Their jobs, by key, that had not been sent and now are not.
+    pub(crate) withdrawn: Vec<u64>,
+}
+
 impl Targets {
-    /// Takes over what the table says. Returns the keys of jobs that were withdrawn unsent, of targets that were paused,
-    /// changed or removed.
-    pub(crate) fn load(&mut self, engine: &Engine, mut rows: Vec<Row>, stamp: &str) -> Vec<u64> {
+    /// Takes over what the table says.
+    pub(crate) fn load(&mut self, engine: &Engine, mut rows: Vec<Row>, stamp: &str) -> Loaded {
         add_built_in(&mut rows, stamp);
-        let mut withdrawn = self.remove_missing(engine, &rows);
+        let mut loaded = self.remove_missing(engine, &rows);
         let unix_now = server::now().saturating_add(PG_EPOCH_US) / 1_000_000;
         let bases: HashMap<String, Row> = rows
             .iter()
             .filter(|row| row.company.is_none())
             .map(|row| (row.name.clone(), row.clone()))
             .collect();
-        let keys_ended = self.key_ends.is_some_and(|end| end <= unix_now);
-        let mut changed = HashSet::new();
+        let mut changed_names = HashSet::new();
         let mut versions_changed = false;
         for row in rows {
             let base = row.company.and_then(|_| bases.get(&row.name));
             let id = self.id_of(&row);
-            let is_same = |target: &Target| target.row == row && !target.is_gone;
+            let is_same = |target: &Target| {
+                let has_ended_key = target.route.key_ends.is_some_and(|end| end <= unix_now);
+                target.row == row && !target.is_gone && !has_ended_key
+            };
             let is_known = self.by_id.get(&id).is_some_and(is_same);
-            if is_known && !keys_ended && !changed.contains(&row.name) {
+            if is_known && !changed_names.contains(&row.name) {
                 continue;
             }
             // Companies' own versions come after all targets, and have the rest from them.
-            changed.insert(row.name.clone());
+            changed_names.insert(row.name.clone());
             versions_changed |= row.company.is_some();
             let Some(route) = route::of(&row, base, unix_now) else {
                 warning!(
@@ -76,7 +86,8 @@ impl Targets {
                 );
                 continue;
             };
-            withdrawn.extend(engine.withdraw(Some(id)));
+            loaded.changed.insert(id);
+            loaded.withdrawn.extend(engine.withdraw(Some(id)));
             if let Some(spec) = &route.spec {
                 engine.set_target(id, spec.clone());
             }
@@ -92,31 +103,30 @@ impl Targets {
             // A company's events go another way now.
             self.rescan();
         }
-        self.index();
-        withdrawn
+        self.index(unix_now);
+        loaded
     }
 
-    fn remove_missing(&mut self, engine: &Engine, rows: &[Row]) -> Vec<u64> {
-        let mut withdrawn = Vec::new();
+    fn remove_missing(&mut self, engine: &Engine, rows: &[Row]) -> Loaded {
+        let mut loaded = Loaded::default();
         let present: HashSet<(&str, Company)> =
             rows.iter().map(|row| (row.name.as_str(), row.company)).collect();
-        let mut is_any_gone = false;
         for ((name, company), id) in &self.ids {
             let Some(target) = self.by_id.get_mut(id).filter(|target| !target.is_gone) else {
                 continue;
             };
             if !present.contains(&(&**name, *company)) {
-                withdrawn.extend(engine.remove_target(*id));
+                loaded.changed.insert(*id);
+                loaded.withdrawn.extend(engine.remove_target(*id));
                 // Its state stays until the last answer came: completions still name it.
                 target.is_gone = true;
-                is_any_gone = true;
             }
         }
-        if is_any_gone {
+        if !loaded.changed.is_empty() {
             // A company without a version of its own goes by the target again.
             self.rescan();
         }
-        withdrawn
+        loaded
     }
 
     fn id_of(&mut self, row: &Row) -> u32 {
@@ -127,22 +137,22 @@ impl Targets {
         })
     }
 
-    fn index(&mut self) {
+    fn index(&mut self, unix_now: i64) {
         self.order = self.by_id.keys().copied().collect();
         self.order.sort_unstable();
         self.by_hash.clear();
+        self.key_ends = None;
         for (id, target) in self.by_id.iter().filter(|(_, target)| !target.is_gone) {
-            self.by_hash.entry(target.hash).or_default().push(*id);
+            let place = (target.hash, target.only);
+            self.by_hash.entry(place).or_default().push(*id);
+            // One that has ended already has nothing to be read again for.
+            let ends = target.route.key_ends.filter(|end| *end > unix_now);
+            self.key_ends = self.key_ends.into_iter().chain(ends).min();
         }
-        self.key_ends = self
-            .by_id
-            .values()
-            .filter_map(|target| target.route.key_ends)
-            .min();
     }
 
     /// Whether a signing key has ended since the targets were read.
-    pub(crate) fn must_reload(&self, now: i64) -> bool {
+    pub(crate) fn has_ended_key(&self, now: i64) -> bool {
         let unix = now.saturating_add(PG_EPOCH_US) / 1_000_000;
         self.key_ends.is_some_and(|end| end <= unix)
     }
@@ -202,23 +212,10 @@ impl Targets {
 
     /// A commit added events to a lane.
     pub(crate) fn noted(&mut self, lane: &Noted, now: i64) {
-        // Two names with one hash only cost a look too many.
-        let ids = self.by_hash.get(&lane.target).map_or(&[][..], Vec::as_slice);
-        let own: Vec<u32> = ids
-            .iter()
-            .copied()
-            .filter(|id| {
-                self.by_id
-                    .get(id)
-                    .is_some_and(|target| target.only.is_some() && target.only == lane.company)
-            })
-            .collect();
-        for id in if own.is_empty() { ids } else { &own } {
-            if let Some(target) = self
-                .by_id
-                .get_mut(id)
-                .filter(|target| target.serves(lane.company))
-            {
+        let own = self.by_hash.get(&(lane.target, lane.company));
+        let ids = own.or_else(|| self.by_hash.get(&(lane.target, None)));
+        for id in ids.into_iter().flatten() {
+            if let Some(target) = self.by_id.get_mut(id) {
                 target.lanes.noted(lane.company, lane.from, lane.is_special, now);
             }
         }
@@ -256,19 +253,10 @@ impl Targets {
         let Some(target) = self.by_id.get(&id) else {
             return false;
         };
-        let has_own = target.only.is_none()
-            && company.is_some()
-            && self
-                .by_hash
-                .get(&target.hash)
-                .is_some_and(|ids| self.is_own(ids, company));
-        !has_own && target.serves(company)
-    }
-
-    fn is_own(&self, ids: &[u32], company: Company) -> bool {
-        ids.iter()
-            .filter_map(|id| self.by_id.get(id))
-            .any(|target| target.only == company)
+        match target.only {
+            Some(_) => target.only == company,
+            None => company.is_none() || !self.by_hash.contains_key(&(target.hash, company)),
+        }
     }
 
     /// The clock has come so far.

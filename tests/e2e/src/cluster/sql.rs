@@ -3,11 +3,15 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use postgres::{Client, Config, NoTls};
 
 use super::Cluster;
 use super::install::forget_client_settings;
+
+/// A statement of a test that takes so long waits for something that does not come: it fails, where it would hang the run.
+const PATIENCE: &str = "-c statement_timeout=180s";
 
 /// What psql said.
 #[derive(Debug, Clone)]
@@ -44,6 +48,8 @@ impl Cluster {
             .port(self.port())
             .user(user)
             .dbname(db)
+            .options(PATIENCE)
+            .connect_timeout(Duration::from_secs(60))
             .application_name("tms e2e");
         config
     }
@@ -107,6 +113,7 @@ impl Cluster {
             db,
         ]);
         command
+            .env("PGOPTIONS", PATIENCE)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

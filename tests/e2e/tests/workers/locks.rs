@@ -12,6 +12,15 @@ use crate::stage::{
 
 const UNPROCESSED: &str = "SELECT count(*) FROM tms.event_outbox WHERE processed_at IS NULL";
 
+/// Waits until somebody waits to have a table for himself; the workers may be waiting behind him.
+fn is_waited_for(stage: &Stage) {
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'";
+    let mut onlooker = stage.client();
+    eventually_eq("the lock is waited for", SOON, 1, || {
+        count(&mut onlooker, waiting)
+    });
+}
+
 #[test]
 fn a_row_lock_stalls_one_event_and_not_the_others() {
     let stage = Stage::woken();
@@ -133,10 +142,7 @@ fn a_new_priority_is_not_forgotten_when_the_table_is_locked_at_its_commit() {
                 "BEGIN; LOCK TABLE tms.event_outbox IN ACCESS EXCLUSIVE MODE",
             )
         });
-        let mut onlooker = stage.client();
-        eventually_eq("the lock is waited for", SOON, 1, || {
-            count(&mut onlooker, "SELECT count(*) FROM pg_locks WHERE NOT granted")
-        });
+        is_waited_for(&stage);
         run(&mut client, "COMMIT");
         lock.join().unwrap();
     });
@@ -165,10 +171,7 @@ fn a_schedule_is_not_forgotten_when_the_table_is_locked_at_its_commit() {
                 "BEGIN; LOCK TABLE tms.event_outbox IN ACCESS EXCLUSIVE MODE",
             )
         });
-        let mut onlooker = stage.client();
-        eventually_eq("the lock is waited for", SOON, 1, || {
-            count(&mut onlooker, "SELECT count(*) FROM pg_locks WHERE NOT granted")
-        });
+        is_waited_for(&stage);
         run(&mut client, "COMMIT");
         lock.join().unwrap();
     });
@@ -212,10 +215,7 @@ fn a_change_of_targets_behind_a_lock_is_read_when_it_is_gone() {
                 "BEGIN; LOCK TABLE tms.targets IN ACCESS EXCLUSIVE MODE",
             )
         });
-        let mut onlooker = stage.client();
-        eventually_eq("the lock is waited for", SOON, 1, || {
-            count(&mut onlooker, "SELECT count(*) FROM pg_locks WHERE NOT granted")
-        });
+        is_waited_for(&stage);
         run(&mut client, "COMMIT");
         lock.join().unwrap();
     });

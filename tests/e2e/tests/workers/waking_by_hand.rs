@@ -66,6 +66,31 @@ fn a_target_with_another_url_gets_what_comes_next() {
 }
 
 #[test]
+fn a_setting_that_was_answered_holds_for_every_event_after_it() {
+    let stage = Stage::woken();
+    let mut client = stage.client();
+    // Each round may meet the dispatcher between its look at the targets and its look at the queues.
+    let rounds: Vec<_> = (0..150)
+        .map(|round| {
+            stage.target(&mut client, "hook", &format!("/{round:04}"), "");
+            enqueue(&mut client)
+        })
+        .collect();
+    stage.receiver.wait_for("all of them", SOON, |seen| {
+        rounds.iter().all(|id| seen.times(*id) > 0)
+    });
+    for request in stage.receiver.requests() {
+        let round = rounds.iter().position(|id| Some(*id) == request.id);
+        let path = format!("/{:04}", round.unwrap_or_default());
+        assert!(
+            *request.path >= *path,
+            "the event of {path} went to {}",
+            request.path
+        );
+    }
+}
+
+#[test]
 fn a_dropped_target_keeps_its_events_until_it_is_set_again() {
     let stage = Stage::woken();
     let mut client = stage.client();
