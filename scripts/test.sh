@@ -13,6 +13,12 @@ counts() {
     END { print p + 0, f + 0 }' "$1"
 }
 
+# unended LOG: the tests that ran long and did not end, for the reader of a part that was stopped.
+unended() {
+  awk '/^test .* has been running for over/ { slow[$2] } /^test .* \.\.\. / { delete slow[$2] }
+    END { printf "running: "; for (name in slow) printf "%s ", name }' "$1"
+}
+
 # part NAME MINUTES COMMAND...: a part that does not end is a failure, not a hanging run.
 part() {
   local name=$1 minutes=$2 status=0 p f began=$SECONDS
@@ -21,7 +27,7 @@ part() {
   read -r p f < <(counts "$TMS_LOG/test-$name.log")
   if ((status && f == 0)); then
     f=1
-    ((status != 124)) || say "$name: not done after $minutes minutes"
+    ((status != 124)) || say "$name: not done after $minutes minutes; $(unended "$TMS_LOG/test-$name.log")"
   elif ((status == 0 && p == 0)) && [[ $name != lint ]]; then
     f=1
     say "$name: ran no test, which counts as a failure"
@@ -39,7 +45,7 @@ if scripts/setup.sh "${TMS_MAJORS[@]}"; then
   part pure 20 env CARGO_TARGET_DIR=target/pure cargo test -p tms-domain -p tms-delivery -p tms-fuzz
   part pg_test 20 scripts/pg_test.sh
   part pg_regress 20 scripts/pg_regress.sh
-  for major in "${TMS_MAJORS[@]}"; do part "e2e-$major" 25 scripts/e2e.sh "$major"; done
+  for major in "${TMS_MAJORS[@]}"; do part "e2e-$major" 30 scripts/e2e.sh "$major"; done
 else
   failed=1
 fi
