@@ -6,6 +6,7 @@ use crate::ground::{Ground, Mixture, TARGET, server};
 use crate::options::Options;
 use crate::paired::{Pair, Way};
 use crate::report::{Bound, Figure};
+use crate::run::Run;
 
 const REQUIRED_SHARE: f64 = 90.0;
 const OTHERS: &str = "name LIKE 'carrier-%'";
@@ -23,15 +24,21 @@ pub fn measure(options: &Options, figure: &mut Figure) {
         unit: "events/s",
         bound: Some(Bound::AtLeast(REQUIRED_SHARE)),
     };
-    pair.measure(&mut ground, figure, options.size(3, 2), |ground, way| match way {
-        Way::InQuestion => many(ground, targets, events),
-        Way::Compared => one(ground, events),
+    let mut looks = Vec::new();
+    pair.measure(&mut ground, figure, options.size(3, 2), |ground, way| {
+        let (what, run) = match way {
+            Way::InQuestion => ("many", many(ground, targets, events)),
+            Way::Compared => ("one", one(ground, events)),
+        };
+        looks.push(run.cpu(what));
+        run.rate()
     });
+    looks.into_iter().for_each(|look| figure.detail(look));
     figure.note("one: max_concurrency 32, no other target is there; many: max_concurrency 1 each, new targets in each round, so that their connections are opened within it");
     figure.note("timed from one UPDATE of tms.targets that ends the pause of all");
 }
 
-fn many(ground: &mut Ground, targets: usize, events: usize) -> f64 {
+fn many(ground: &mut Ground, targets: usize, events: usize) -> Run {
     let options = json!({
         "url": ground.receiver.url(), "max_concurrency": 1, "allow_private_network": true
     });
@@ -41,27 +48,19 @@ fn many(ground: &mut Ground, targets: usize, events: usize) -> f64 {
         .client
         .query_one(set, &[&options, &(targets as i64)])
         .expect("tms_target_set");
-    let rate = deliver(ground, &format!("'carrier-' || 1 + n % {targets}"), events);
+    let run = deliver(ground, &format!("'carrier-' || 1 + n % {targets}"), events);
     ground.command(&format!("DELETE FROM tms.targets WHERE {OTHERS}"));
-    rate
+    run
 }
 
-fn one(ground: &mut Ground, events: usize) -> f64 {
+fn one(ground: &mut Ground, events: usize) -> Run {
     deliver(ground, &format!("'{TARGET}'"), events)
 }
 
-fn deliver(ground: &mut Ground, target: &str, events: usize) -> f64 {
-    ground.command("UPDATE tms.targets SET paused_at = now()");
-    ground.empty();
-    ground.insert(
-        events,
-        &Mixture {
-            target,
-            ..Mixture::default()
-        },
-    );
-    let took = ground.time(events, "true", |ground| {
-        ground.command("UPDATE tms.targets SET paused_at = NULL");
-    });
-    events as f64 / took.as_secs_f64()
+fn deliver(ground: &mut Ground, target: &str, events: usize) -> Run {
+    let mixture = Mixture {
+        target,
+        ..Mixture::default()
+    };
+    Run::of_all_targets(ground, events, &mixture)
 }

@@ -24,13 +24,29 @@ impl Run {
         Self::with(ground, events, |ground| ground.insert(events, mixture))
     }
 
+    /// Events for all the targets there are, whose pause ends together.
+    pub fn of_all_targets(ground: &mut Ground, events: usize, mixture: &Mixture<'_>) -> Self {
+        ground.command("UPDATE tms.targets SET paused_at = now()");
+        ground.empty();
+        ground.insert(events, mixture);
+        Self::watch(ground, events, |ground| {
+            ground.time(events, "true", |ground| {
+                ground.command("UPDATE tms.targets SET paused_at = NULL");
+            })
+        })
+    }
+
     fn with(ground: &mut Ground, events: usize, fill: impl FnOnce(&mut Ground)) -> Self {
         ground.pause();
         ground.empty();
         fill(ground);
+        Self::watch(ground, events, |ground| ground.time_delivery(events))
+    }
+
+    fn watch(ground: &mut Ground, events: usize, deliver: impl FnOnce(&mut Ground) -> Duration) -> Self {
         let watched = ground.watched();
         let before = Snapshot::take(&watched);
-        let took = ground.time_delivery(events);
+        let took = deliver(ground);
         Self {
             events,
             took,
