@@ -107,6 +107,14 @@ impl Arg<'_> {
 #[repr(transparent)]
 pub(crate) struct Tid(pub(super) pg_sys::ItemPointerData);
 
+impl Tid {
+    /// Block and line, to put neighbours beside each other.
+    pub(crate) fn place(self) -> (u16, u16, u16) {
+        let block = self.0.ip_blkid;
+        (block.bi_hi, block.bi_lo, self.0.ip_posid)
+    }
+}
+
 /// Which rows a statement sees.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum View {

@@ -57,7 +57,7 @@ impl Outcomes {
 /// Columns for the statements of one transaction.
 #[derive(Default)]
 struct Batch {
-    delivered: (Vec<Tid>, Vec<[u8; 16]>),
+    delivered: Vec<(Tid, [u8; 16])>,
     rescheduled: (Vec<[u8; 16]>, Vec<i64>, Vec<i32>),
     letters: Letters,
     attempts: Attempts,
@@ -174,8 +174,7 @@ impl Dispatcher {
     fn add(&self, batch: &mut Batch, outcome: &Outcome, flight: &Flight, now: i64) {
         match &outcome.step {
             Step::Delivered => {
-                batch.delivered.0.push(flight.tid);
-                batch.delivered.1.push(flight.id);
+                batch.delivered.push((flight.tid, flight.id));
             }
             Step::Retry { .. } => {
                 batch.rescheduled.0.push(flight.id);
@@ -268,11 +267,13 @@ impl Batch {
         rows.excerpts.push(attempt.excerpt.clone());
     }
 
-    fn write(&self, session: &Session, now: i64) {
-        let (tids, ids) = &self.delivered;
-        if !ids.is_empty() && events::complete(session, tids, ids, now) < ids.len() {
+    fn write(&mut self, session: &Session, now: i64) {
+        // Answers of many targets come in any order; rows that are neighbours are written one after the other.
+        self.delivered.sort_unstable_by_key(|(tid, _)| tid.place());
+        let (tids, ids): (Vec<_>, Vec<_>) = self.delivered.iter().copied().unzip();
+        if !ids.is_empty() && events::complete(session, &tids, &ids, now) < ids.len() {
             // Some row was changed or deleted by hand since it was read.
-            events::complete_by_id(session, ids, now);
+            events::complete_by_id(session, &ids, now);
         }
         if !self.letters.events.is_empty() {
             crate::store::letters::insert(session, &self.letters);

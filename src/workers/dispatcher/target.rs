@@ -17,8 +17,11 @@ use crate::store;
 const WIDEST_WINDOW: usize = 1024;
 /// Events of a target in the database that are written in one transaction.
 const LOCAL_WINDOW: usize = 500;
-/// The window of a target holds what it took in this share of a second lately.
+/// The window of a target holds what it took in this share of a second lately,
 const WINDOW_SECONDS: f64 = 0.1;
+/// or, up to so many events, in this one: each look into a queue costs, also for a single event.
+const SMALL_WINDOW: f64 = 12.0;
+const SMALL_WINDOW_SECONDS: f64 = 0.5;
 /// How often the rate is taken.
 const RATE_INTERVAL: Duration = Duration::from_millis(50);
 /// Durations that quantiles are taken from.
@@ -148,7 +151,8 @@ impl Target {
         if self.is_local() {
             return LOCAL_WINDOW;
         }
-        let lately = (self.rate * WINDOW_SECONDS) as usize;
+        let few = (self.rate * SMALL_WINDOW_SECONDS).min(SMALL_WINDOW);
+        let lately = (self.rate * WINDOW_SECONDS).max(few) as usize;
         (2 * self.max_concurrency() + lately).min(WIDEST_WINDOW + self.max_concurrency())
     }
 
