@@ -78,7 +78,11 @@ impl Dispatcher {
                 wanting.push(id);
             }
         }
+        self.share = settings::max_in_flight() / wanting.len().max(1);
         wanting.retain(|id| {
+            if self.places_of(*id) == 0 {
+                return false;
+            }
             let is_braked = self
                 .targets
                 .get_mut(*id)
@@ -86,28 +90,37 @@ impl Dispatcher {
             if is_braked {
                 self.braked.push(*id);
             }
-            !is_braked && self.room_of(*id) > 0
+            !is_braked
         });
         wanting
     }
 
     /// How many events a target may be given now.
     fn room_of(&mut self, id: u32) -> usize {
+        match (self.places_of(id), self.targets.get_mut(id)) {
+            (places, Some(target)) if places > 0 => places.min(target.brakes.admits()),
+            _ => 0,
+        }
+    }
+
+    /// How many places of a target are worth a look into its queues, whatever its brakes say.
+    fn places_of(&self, id: u32) -> usize {
         let is_crowded = self.on_their_way >= settings::max_in_flight();
-        let Some(target) = self.targets.get_mut(id) else {
+        let Some(target) = self.targets.get(id) else {
             return 0;
         };
         let limit = if is_crowded {
             target.fair_share()
         } else {
-            target.window()
+            // All windows together would be more than there is room for where many targets have much to do.
+            target.window().min(self.share.max(target.fair_share()))
         };
-        let mut free = limit.saturating_sub(target.on_their_way);
+        let free = limit.saturating_sub(target.on_their_way);
         if free * WORTHWHILE < limit && target.on_their_way > 0 {
             // A company with nothing on its way has a place, whatever the others hold.
-            free = target.lanes.left_out();
+            return target.lanes.left_out();
         }
-        free.min(target.brakes.admits())
+        free
     }
 
     fn fetch(&mut self, session: &Session, wanting: &[u32], handed: &mut Handed) {

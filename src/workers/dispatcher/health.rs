@@ -1,4 +1,5 @@
-//! What is written down of targets for people: state and load, at most once a second, and only what has changed.
+//! What is written down of targets for people: state and load, at most once a second or what a small part of the time is enough
+//! for, and only what has changed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,12 +11,17 @@ use super::target::Target;
 use crate::pg::{server, spi, worker};
 use crate::store::health::{self, Health, Load};
 
-/// Shortest time between two writings.
+/// Shortest time between two writings,
 const INTERVAL: Duration = Duration::from_secs(1);
+/// and where there are many targets, what keeps it to this part of the time,
+const SHARE: u32 = 200;
+/// within reason.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What was written last.
 pub(super) struct Shown {
     at: Instant,
+    took: Duration,
     targets: HashMap<(Arc<str>, Company), (Health, Load)>,
     /// Something may have changed since.
     is_stale: bool,
@@ -25,6 +31,7 @@ impl Default for Shown {
     fn default() -> Self {
         Shown {
             at: Instant::now(),
+            took: Duration::ZERO,
             targets: HashMap::new(),
             is_stale: true,
         }
@@ -39,7 +46,8 @@ impl Shown {
 
     /// When the next writing is due; `None`: nothing has changed.
     pub(super) fn due_in(&self) -> Option<Duration> {
-        self.is_stale.then(|| INTERVAL.saturating_sub(self.at.elapsed()))
+        let interval = (self.took * SHARE).clamp(INTERVAL, LONGEST_INTERVAL);
+        self.is_stale.then(|| interval.saturating_sub(self.at.elapsed()))
     }
 }
 
@@ -82,6 +90,7 @@ impl Dispatcher {
             Ok(()) => self.told.targets.extend(news),
             Err(_) => self.told.is_stale = true,
         }
+        self.told.took = self.told.at.elapsed();
     }
 }
 

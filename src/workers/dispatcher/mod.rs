@@ -82,6 +82,8 @@ struct Dispatcher {
     source: String,
     /// Targets that have something and may not be sent it now.
     braked: Vec<u32>,
+    /// How many places each of the targets that have something to send has, if all have as many.
+    share: usize,
     /// More rows were due than one look is to see.
     is_behind: bool,
     /// Targets to pause, with the reason.
@@ -148,6 +150,7 @@ pub(crate) fn run(database: u32) {
         keys: order::Keys::default(),
         source: worker::transaction(jobs::source).unwrap_or_default(),
         braked: Vec::new(),
+        share: 0,
         is_behind: false,
         to_pause: Vec::new(),
         told: health::Shown::default(),

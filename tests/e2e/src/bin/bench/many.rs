@@ -18,23 +18,26 @@ pub fn measure(options: &Options, figure: &mut Figure) {
     // Caches and connections of a server that has just started are nobody's steady state.
     one(&mut ground, events / 10);
     many(&mut ground, targets, events / 10);
-    let pair = Pair {
-        what: &format!("{targets} targets beside one, {events} events"),
-        columns: ["many", "one"],
-        unit: "events/s",
-        bound: Some(Bound::AtLeast(REQUIRED_SHARE)),
-    };
     let mut looks = Vec::new();
-    pair.measure(&mut ground, figure, options.size(3, 2), |ground, way| {
-        let (what, run) = match way {
-            Way::InQuestion => ("many", many(ground, targets, events)),
-            Way::Compared => ("one", one(ground, events)),
+    for (connections, bound) in [(32, None), (targets, Some(Bound::AtLeast(REQUIRED_SHARE)))] {
+        let pair = Pair {
+            what: &format!("{targets} targets beside one with {connections} connections, {events} events"),
+            columns: ["many", "one"],
+            unit: "events/s",
+            bound,
         };
-        looks.push(run.cpu(what));
-        run.rate()
-    });
+        ground.set_http(TARGET, json!({ "max_concurrency": connections }));
+        pair.measure(&mut ground, figure, options.size(3, 2), |ground, way| {
+            let (what, run) = match way {
+                Way::InQuestion => ("many".to_owned(), many(ground, targets, events)),
+                Way::Compared => (format!("one, {connections}"), one(ground, events)),
+            };
+            looks.push(run.cpu(&what));
+            run.rate()
+        });
+    }
     looks.into_iter().for_each(|look| figure.detail(look));
-    figure.note("one: max_concurrency 32, no other target is there; many: max_concurrency 1 each, new targets in each round, so that their connections are opened within it");
+    figure.note("many: max_concurrency 1 each, new targets in each round, so that their connections are opened within it; one: no other target is there");
     figure.note("timed from one UPDATE of tms.targets that ends the pause of all");
 }
 
