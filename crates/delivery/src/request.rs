@@ -3,6 +3,7 @@
 use crate::config::{LONGEST, Scheme, TargetSpec};
 use crate::job::{HeaderKey, Job};
 use crate::proxy::Proxy;
+use crate::stamp::STAMPS;
 use bytes::Bytes;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
@@ -114,7 +115,8 @@ impl Prepared {
     pub(crate) fn request(&self, job: &mut Job, mut headers: HeaderMap) -> Result<Request<Payload>, Failure> {
         let parts = self.parts.as_ref().map_err(Failure::clone)?;
         headers.clear();
-        headers.reserve(parts.headers.len() + job.headers.len());
+        // With room for what follows: a map that grows is built anew.
+        headers.reserve(parts.headers.len() + job.headers.len() + STAMPS);
         for (name, value) in &parts.headers {
             headers.append(name, value.clone());
         }

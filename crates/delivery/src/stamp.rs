@@ -2,6 +2,8 @@
 
 use crate::offload::{SIGN_HERE, offload};
 use crate::request::Payload;
+use bytes::Bytes;
+use http::header::InvalidHeaderValue;
 use http::{HeaderName, HeaderValue, Request};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,6 +11,9 @@ use tms_domain::failure::Failure;
 use tms_domain::signature::{self, Key};
 use tokio::time::Instant;
 use uuid::Uuid;
+
+/// How many headers a request gets here at most.
+pub(crate) const STAMPS: usize = 3;
 
 const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
@@ -30,7 +35,10 @@ pub(crate) async fn stamp(
     headers.insert(ID, value(id)?);
     headers.insert(TIMESTAMP, HeaderValue::from(now));
     match signature {
-        Some(text) => drop(headers.insert(SIGNATURE, value(&text)?)),
+        Some(text) => drop(headers.insert(
+            SIGNATURE,
+            HeaderValue::from_maybe_shared(Bytes::from(text)).map_err(invalid)?,
+        )),
         None => drop(headers.remove(SIGNATURE)),
     }
     Ok(())
@@ -56,8 +64,11 @@ async fn sign(
 }
 
 fn value(text: &str) -> Result<HeaderValue, Failure> {
-    HeaderValue::from_str(text)
-        .map_err(|_| Failure::InvalidRequest("a header value holds control characters".into()))
+    HeaderValue::from_str(text).map_err(invalid)
+}
+
+fn invalid(_: InvalidHeaderValue) -> Failure {
+    Failure::InvalidRequest("a header value holds control characters".into())
 }
 
 /// A clock that stands before 1970 is wrong, and what it says is negative.

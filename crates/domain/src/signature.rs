@@ -82,11 +82,11 @@ impl Key {
         text
     }
 
-    fn tag(&self, id: &str, timestamp: &str, body: &[u8]) -> [u8; TAG] {
+    /// `head` is what is signed before the body.
+    fn tag(&self, head: &str, body: &[u8]) -> [u8; TAG] {
         let mut mac = self.keyed.clone();
-        for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
-            mac.update(part);
-        }
+        mac.update(head.as_bytes());
+        mac.update(body);
         mac.finalize().into_bytes().into()
     }
 }
@@ -118,16 +118,20 @@ fn expected(problem: Problem) -> Problem {
 pub fn sign(keys: &[Key], id: &str, timestamp: i64, body: &[u8]) -> String {
     // A version, a comma, 44 letters and a space.
     let mut header = String::with_capacity(keys.len() * 48);
-    let timestamp = timestamp.to_string();
+    let head = head(id, timestamp);
     for key in keys {
         if !header.is_empty() {
             header.push(' ');
         }
         header.push_str(VERSION);
         header.push(',');
-        TAG_TEXT.encode_string(key.tag(id, &timestamp, body), &mut header);
+        TAG_TEXT.encode_string(key.tag(&head, body), &mut header);
     }
     header
+}
+
+fn head(id: &str, timestamp: i64) -> String {
+    format!("{id}.{timestamp}.")
 }
 
 /// Why a signed message was not accepted.
@@ -186,10 +190,10 @@ pub fn verify(
     if timestamp.saturating_sub(now) > tolerance {
         return Err(Refusal::TooNew);
     }
-    let timestamp = timestamp.to_string();
+    let head = head(id, timestamp);
     let mut found = Choice::from(0);
     for key in keys {
-        let tag = key.tag(id, &timestamp, body);
+        let tag = key.tag(&head, body);
         for signature in &offered {
             found |= tag.ct_eq(signature);
         }
