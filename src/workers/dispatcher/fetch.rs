@@ -8,6 +8,7 @@ use tms_domain::target::Delivery;
 use super::lanes::{Company, Walk};
 use super::local::LocalEvent;
 use super::order::{Key, Turn};
+use super::target::Target;
 use super::targets::Unknown;
 use super::{Dispatcher, Flight, jobs};
 use crate::pg::spi::{self, Session};
@@ -73,10 +74,11 @@ impl Dispatcher {
     /// Targets that have something and may be sent it.
     fn wanting(&mut self) -> Vec<u32> {
         let mut wanting = self.targets.round();
-        for id in self.keys.targets_with_ready() {
-            if !wanting.contains(&id) && self.targets.get(id).is_some_and(|target| target.is_served()) {
-                wanting.push(id);
-            }
+        let mut ready = self.keys.targets_with_ready();
+        if !ready.is_empty() {
+            let known: HashSet<u32> = wanting.iter().copied().collect();
+            ready.retain(|id| !known.contains(id) && self.targets.get(*id).is_some_and(Target::is_served));
+            wanting.append(&mut ready);
         }
         self.share = settings::max_in_flight() / wanting.len().max(1);
         wanting.retain(|id| {

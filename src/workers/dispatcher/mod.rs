@@ -47,7 +47,7 @@ const SHOW_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a dispatcher that is held sleeps at a time.
 const HELD_INTERVAL: Duration = Duration::from_secs(60);
 /// Of so many parts of the time, looking through everything takes one at most.
-const RESCAN_SHARE: u32 = 200;
+const RESCAN_SHARE: u32 = 1000;
 /// But it comes at least so often.
 const LONGEST_RESCAN_INTERVAL: Duration = Duration::from_secs(60);
 /// Pause after a statement of ours had to give way to somebody's lock.

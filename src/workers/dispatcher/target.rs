@@ -20,7 +20,7 @@ const LOCAL_WINDOW: usize = 500;
 /// The window of a target holds what it took in this share of a second lately,
 const WINDOW_SECONDS: f64 = 0.1;
 /// or, up to so many events, in this one: each look into a queue costs, also for a single event.
-const SMALL_WINDOW: f64 = 12.0;
+const SMALL_WINDOW: f64 = 16.0;
 const SMALL_WINDOW_SECONDS: f64 = 0.5;
 /// How often the rate is taken.
 const RATE_INTERVAL: Duration = Duration::from_millis(50);

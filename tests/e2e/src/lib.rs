@@ -27,8 +27,10 @@
 //!
 //! The environment says which server is meant; see [`cluster::Installation`].
 
+pub mod ask;
 pub mod chance;
 pub mod cluster;
+pub mod foreign;
 pub mod keys;
 pub mod latency;
 pub mod ledger;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use postgres::{Client, Row};
+use postgres::Client;
 use serde_json::Value;
 use uuid::Uuid;
 
+pub use crate::ask::{Refusal, id, ids, number, refusal, rows, run};
 use crate::cluster::{Builder, Cluster};
 use crate::receiver::{Receiver, Record, Recorded, Seen};
 use crate::wait::eventually_eq;
@@ -108,72 +109,5 @@ impl Story {
                 .cloned()
                 .collect()
         })
-    }
-}
-
-/// Runs statements that return nothing of interest.
-#[track_caller]
-pub fn run(client: &mut Client, statements: &str) {
-    if let Err(error) = client.batch_execute(statements) {
-        panic!("{statements}: {error:?}");
-    }
-}
-
-/// The rows of a statement.
-#[track_caller]
-pub fn rows(client: &mut Client, statement: &str) -> Vec<Row> {
-    match client.query(statement, &[]) {
-        Ok(rows) => rows,
-        Err(error) => panic!("{statement}: {error:?}"),
-    }
-}
-
-/// The ids that a statement returns.
-#[track_caller]
-pub fn ids(client: &mut Client, statement: &str) -> Vec<Uuid> {
-    rows(client, statement).iter().map(|row| row.get(0)).collect()
-}
-
-/// The id that a statement returns.
-#[track_caller]
-pub fn id(client: &mut Client, statement: &str) -> Uuid {
-    ids(client, statement)[0]
-}
-
-/// The number that a statement returns.
-#[track_caller]
-pub fn number(client: &mut Client, statement: &str) -> i64 {
-    rows(client, statement)[0].get(0)
-}
-
-/// What a server said against a statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// SQLSTATE.
-    pub code: String,
-    /// What was wrong.
-    pub message: String,
-    /// DETAIL, or nothing.
-    pub detail: String,
-}
-
-impl Refusal {
-    /// Of an error; one that is not the server's has no code.
-    pub fn of(error: &postgres::Error) -> Self {
-        let told = error.as_db_error();
-        Self {
-            code: told.map_or_else(String::new, |told| told.code().code().to_owned()),
-            message: told.map_or_else(|| error.to_string(), |told| told.message().to_owned()),
-            detail: told.and_then(|told| told.detail()).unwrap_or_default().to_owned(),
-        }
-    }
-}
-
-/// What the server says against a statement that must fail.
-#[track_caller]
-pub fn refusal(client: &mut Client, statement: &str) -> Refusal {
-    match client.batch_execute(statement) {
-        Ok(()) => panic!("{statement}: was not refused"),
-        Err(error) => Refusal::of(&error),
     }
 }

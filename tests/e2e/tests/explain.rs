@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use postgres::Client;
+use tms_e2e::ask::{run, text};
 use tms_e2e::cluster::Cluster;
 use tms_e2e::receiver::{Behaviour, Receiver, Record};
 use tms_e2e::wait::eventually;
@@ -13,22 +14,6 @@ const COMPANY: &str = "aaaaaaaa-0000-4000-8000-00000000000a";
 const OTHER: &str = "bbbbbbbb-0000-4000-8000-00000000000b";
 /// Stands in payloads, URLs and headers, and may stand in no explanation.
 const SECRET: &str = "s3cret-of-nobody";
-
-#[track_caller]
-fn run(client: &mut Client, sql: &str) {
-    if let Err(error) = client.batch_execute(sql) {
-        panic!("{sql}: {error:?}");
-    }
-}
-
-#[track_caller]
-fn text(client: &mut Client, sql: &str) -> String {
-    match client.query_one(sql, &[]) {
-        Ok(row) => row.get(0),
-        Err(error) => panic!("{sql}: {error:?}"),
-    }
-}
-
 #[track_caller]
 fn enqueue(client: &mut Client, target: &str, options: &str) -> Uuid {
     let sql = format!(

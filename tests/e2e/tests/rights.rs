@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use postgres::Client;
+use tms_e2e::ask::{self, Refusal, run, text};
 use tms_e2e::cluster::Cluster;
 use tms_e2e::receiver::{Receiver, Record};
 use tms_e2e::wait::eventually;
@@ -63,32 +64,12 @@ fn stage() -> Cluster {
 fn recording() -> Receiver {
     Receiver::builder().record(Record::Full).start()
 }
-
-#[track_caller]
-fn run(client: &mut Client, sql: &str) {
-    if let Err(error) = client.batch_execute(sql) {
-        panic!("{sql}: {error:?}");
-    }
-}
-
 /// The SQLSTATE and message of a statement that must fail.
 #[track_caller]
 fn refusal(client: &mut Client, sql: &str) -> (String, String) {
-    let error = client
-        .batch_execute(sql)
-        .expect_err(&format!("{sql} must be refused"));
-    let told = error.as_db_error().unwrap_or_else(|| panic!("{sql}: {error:?}"));
-    (told.code().code().to_owned(), told.message().to_owned())
+    let Refusal { code, message, .. } = ask::refusal(client, sql);
+    (code, message)
 }
-
-#[track_caller]
-fn text(client: &mut Client, sql: &str) -> String {
-    match client.query_one(sql, &[]) {
-        Ok(row) => row.get::<_, Option<String>>(0).unwrap_or_default(),
-        Err(error) => panic!("{sql}: {error:?}"),
-    }
-}
-
 #[test]
 fn only_the_platform_binds_grants_and_sets_targets() {
     let cluster = stage();

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use postgres::Client;
+use tms_e2e::ask::{self, Refusal};
+pub use tms_e2e::ask::{run, text};
 use tms_e2e::cluster::Cluster;
 use uuid::Uuid;
 
@@ -36,22 +38,6 @@ pub fn stage() -> Cluster {
     }
     cluster
 }
-
-#[track_caller]
-pub fn run(client: &mut Client, sql: &str) {
-    if let Err(error) = client.batch_execute(sql) {
-        panic!("{sql}: {error:?}");
-    }
-}
-
-#[track_caller]
-pub fn text(client: &mut Client, sql: &str) -> String {
-    match client.query_one(sql, &[]) {
-        Ok(row) => row.get::<_, Option<String>>(0).unwrap_or_default(),
-        Err(error) => panic!("{sql}: {error:?}"),
-    }
-}
-
 #[track_caller]
 pub fn truth(client: &mut Client, sql: &str) -> bool {
     match client.query_one(sql, &[]) {
@@ -63,13 +49,10 @@ pub fn truth(client: &mut Client, sql: &str) -> bool {
 /// SQLSTATE, message and hint of a statement that must fail.
 #[track_caller]
 pub fn refusal(client: &mut Client, sql: &str) -> (String, String, String) {
-    let error = client.batch_execute(sql).expect_err(sql);
-    let told = error.as_db_error().unwrap_or_else(|| panic!("{sql}: {error:?}"));
-    (
-        told.code().code().to_owned(),
-        told.message().to_owned(),
-        told.hint().unwrap_or_default().to_owned(),
-    )
+    let Refusal {
+        code, message, hint, ..
+    } = ask::refusal(client, sql);
+    (code, message, hint)
 }
 
 /// The targets of the events a publication made, in the order of their ids; the owner looks, for rows are their company's.

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use tms_e2e::cluster::Cluster;
 use tms_e2e::wait::eventually;
 
-use crate::authority::{Authority, File, Issued, Secure};
+use crate::authority::{Authority, Issued};
+use crate::secure::{File, Secure};
 use crate::stage::{DATABASE, End, PATIENCE, Stage};
 
 /// Two quick attempts.

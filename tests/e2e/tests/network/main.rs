@@ -4,6 +4,8 @@
 //! - `authority`: those authorities, and a receiver that speaks TLS - `stage`: the server
 
 mod addresses;
+#[path = "../common/authority.rs"]
 mod authority;
 mod certificates;
+mod secure;
 mod stage;

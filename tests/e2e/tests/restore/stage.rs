@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use postgres::Client;
+pub use tms_e2e::ask::{number as count, run};
 use tms_e2e::cluster::{Builder, Cluster, PsqlOutput};
 use tms_e2e::receiver::{Receiver, Record};
 use tms_e2e::wait::{eventually, eventually_eq};
@@ -149,24 +150,6 @@ pub fn due(client: &mut Client, target: &str) -> Vec<Uuid> {
     let rows = rows.unwrap_or_else(|error| panic!("{ask}: {error:?}"));
     rows.iter().map(|row| row.get(0)).collect()
 }
-
-/// Runs statements that return nothing of interest.
-#[track_caller]
-pub fn run(client: &mut Client, statements: &str) {
-    if let Err(error) = client.batch_execute(statements) {
-        panic!("{statements}: {error:?}");
-    }
-}
-
-/// The number that a statement returns.
-#[track_caller]
-pub fn count(client: &mut Client, statement: &str) -> i64 {
-    match client.query_one(statement, &[]) {
-        Ok(row) => row.get(0),
-        Err(error) => panic!("{statement}: {error:?}"),
-    }
-}
-
 /// Runs one of the server's client programs as the superuser.
 #[track_caller]
 pub fn program(cluster: &Cluster, name: &str, args: &[&str]) -> PsqlOutput {

@@ -7,6 +7,7 @@ mod setting;
 use std::time::Duration;
 
 use postgres::Client;
+use tms_e2e::ask::{run, text};
 use tms_e2e::cluster::Cluster;
 use tms_e2e::receiver::{Behaviour, Receiver, Record};
 use tms_e2e::wait::{eventually, eventually_eq};
@@ -36,22 +37,6 @@ fn stage() -> Cluster {
     );
     cluster
 }
-
-#[track_caller]
-fn run(client: &mut Client, sql: &str) {
-    if let Err(error) = client.batch_execute(sql) {
-        panic!("{sql}: {error:?}");
-    }
-}
-
-#[track_caller]
-fn text(client: &mut Client, sql: &str) -> String {
-    match client.query_one(sql, &[]) {
-        Ok(row) => row.get::<_, Option<String>>(0).unwrap_or_default(),
-        Err(error) => panic!("{sql}: {error:?}"),
-    }
-}
-
 fn secret_path() -> String {
     format!("/services/{IN_PATH}/hook?key={IN_QUERY}")
 }

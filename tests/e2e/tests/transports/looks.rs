@@ -1,11 +1,10 @@
 //! Looks at what arrived and at what the tables say of it.
 
 use postgres::Client;
-use postgres::types::ToSql;
 use serde_json::Value;
+pub use tms_e2e::ask::{becomes, letter, text_for as text};
 use tms_e2e::receiver::Recorded;
-use tms_e2e::story::{SOON, Story};
-use tms_e2e::wait::eventually;
+use tms_e2e::story::Story;
 use uuid::Uuid;
 
 /// Sets a target of any transport.
@@ -26,36 +25,6 @@ pub fn enqueue(client: &mut Client, target: &str, payload: &str) -> Uuid {
         Err(error) => panic!("{target}: {error:?}"),
     }
 }
-
-/// The text that a statement returns for these arguments; empty for NULL.
-#[track_caller]
-pub fn text(client: &mut Client, ask: &str, arguments: &[&(dyn ToSql + Sync)]) -> String {
-    match client.query_one(ask, arguments) {
-        Ok(row) => row.get::<_, Option<String>>(0).unwrap_or_default(),
-        Err(error) => panic!("{ask}: {error:?}"),
-    }
-}
-
-/// Waits until a statement returns this text.
-#[track_caller]
-pub fn becomes(client: &mut Client, ask: &str, arguments: &[&(dyn ToSql + Sync)], expected: &str) {
-    eventually(&format!("{expected:?} of {ask}"), SOON, || {
-        let seen = text(client, ask, arguments);
-        if seen == expected { Ok(()) } else { Err(seen) }
-    });
-}
-
-/// The letter of a dead event: kind of error, message, number of attempts, and whether it is dead for good.
-#[track_caller]
-pub fn letter(client: &mut Client, event: Uuid) -> (String, String, i32, bool) {
-    let ask = "SELECT error_type, error_message, attempts, permanent FROM tms.dead_letter_queue \
-               WHERE original_event_id = $1";
-    let row = eventually("a letter", SOON, || {
-        client.query_opt(ask, &[&event]).expect("letters")
-    });
-    (row.get(0), row.get(1), row.get(2), row.get(3))
-}
-
 /// Everything that arrived under this id, once something has.
 #[track_caller]
 pub fn arrivals(story: &Story, event: Uuid) -> Vec<Recorded> {

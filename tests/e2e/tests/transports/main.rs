@@ -1,5 +1,7 @@
 //! How events travel: what a receiver is sent, by which way, and what its answers mean.
 
+#[path = "../common/authority.rs"]
+mod authority;
 mod envelopes;
 mod looks;
 mod notify;

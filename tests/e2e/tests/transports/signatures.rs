@@ -4,6 +4,7 @@ use std::io::Read;
 
 use postgres::Client;
 use serde_json::{Value, json};
+use tms_e2e::foreign::SIGN;
 use tms_e2e::receiver::{Behaviour, Recorded};
 use tms_e2e::story::{SOON, Story, run};
 use tms_e2e::wait::eventually;
@@ -11,22 +12,6 @@ use tms_e2e::wait::eventually;
 use crate::looks::{arrival, arrivals, enqueue, text};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-
-/// HMAC-SHA256 (RFC 2104) of id, timestamp and the bytes of the body, by PostgreSQL's own hash.
-const SIGN: &str = "
-    CREATE FUNCTION sign(secret text, id text, at text, body bytea) RETURNS text LANGUAGE plpgsql AS $$
-    DECLARE
-        key bytea := decode(substr(secret, 7), 'base64');
-        inner_pad bytea := decode(repeat('36', 64), 'hex');
-        outer_pad bytea := decode(repeat('5c', 64), 'hex');
-    BEGIN
-        FOR place IN 0 .. length(key) - 1 LOOP
-            inner_pad := set_byte(inner_pad, place, get_byte(inner_pad, place) # get_byte(key, place));
-            outer_pad := set_byte(outer_pad, place, get_byte(outer_pad, place) # get_byte(key, place));
-        END LOOP;
-        RETURN 'v1,' || encode(sha256(outer_pad || sha256(inner_pad || convert_to(id || '.' || at || '.', 'UTF8') || body)),
-                               'base64');
-    END $$";
 
 fn begin() -> (Story, Client) {
     let story = Story::begin();
@@ -40,7 +25,7 @@ fn signed(client: &mut Client, secret: &str, request: &Recorded) -> String {
     let (id, at) = (request.header("webhook-id"), request.header("webhook-timestamp"));
     text(
         client,
-        "SELECT sign($1, $2, $3, $4)",
+        "SELECT sign($1, $2, $3, $4::bytea)",
         &[&secret, &id, &at, &request.body],
     )
 }

@@ -2,6 +2,7 @@
 
 use postgres::Client;
 use serde_json::{Value, json};
+use tms_e2e::foreign::SUPABASE;
 use tms_e2e::story::{SOON, Story, ids, number, run};
 use tms_e2e::wait::eventually;
 use uuid::Uuid;
@@ -9,25 +10,6 @@ use uuid::Uuid;
 use crate::looks::{becomes, enqueue, letter, set_target, text};
 
 const COMPANY: &str = "aaaaaaaa-0000-4000-8000-00000000000a";
-
-/// What a broadcast needs of Supabase: the table, its owner, and a partition around today.
-const SUPABASE: &str = "
-    CREATE ROLE supabase_realtime_admin NOLOGIN;
-    CREATE SCHEMA realtime AUTHORIZATION supabase_realtime_admin;
-    SET ROLE supabase_realtime_admin;
-    CREATE TABLE realtime.messages (
-        topic text NOT NULL,
-        extension text NOT NULL,
-        payload jsonb,
-        event text,
-        private boolean DEFAULT false,
-        updated_at timestamp NOT NULL DEFAULT now(),
-        inserted_at timestamp NOT NULL DEFAULT now(),
-        id uuid NOT NULL DEFAULT gen_random_uuid(),
-        PRIMARY KEY (id, inserted_at)
-    ) PARTITION BY RANGE (inserted_at);
-    ALTER TABLE realtime.messages ENABLE ROW LEVEL SECURITY;
-    RESET ROLE";
 
 /// Days enough for a test that runs at midnight.
 const PARTITION: &str = "

@@ -11,8 +11,9 @@ use tms_e2e::receiver::{Receiver, Record};
 use tms_e2e::story::{DB, SOON, Story, run};
 use tms_e2e::wait::{eventually, eventually_eq};
 
+use crate::authority::Authority;
 use crate::looks::{becomes, enqueue};
-use crate::tls::{Authority, TlsServer, file};
+use crate::tls::{TlsServer, file};
 
 /// Quick to try again, so that a story goes on soon after the way is open.
 fn patient() -> Value {
@@ -72,7 +73,7 @@ fn requests_go_through_the_proxy_but_for_the_hosts_it_is_not_for() {
 #[test]
 fn tls_goes_through_the_proxy_in_a_tunnel() {
     let story = Story::begin();
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let server = TlsServer::start(&authority, None);
     let asked: Arc<Mutex<Vec<String>>> = Arc::default();
     let port = server.receiver.port();
@@ -80,7 +81,7 @@ fn tls_goes_through_the_proxy_in_a_tunnel() {
         let asked = asked.clone();
         move |stream| tunnel(stream, port, &asked)
     });
-    let ca = authority.file(&story.cluster, "ca.pem");
+    let ca = file(&story.cluster, "ca.pem", &authority.pem);
     let url = format!("http://127.0.0.1:{}", proxy.port());
     with_settings(
         &story.cluster,
@@ -132,7 +133,7 @@ fn tunnel(mut client: TcpStream, port: u16, asked: &Mutex<Vec<String>>) {
 #[test]
 fn a_receiver_of_one_s_own_authority_is_trusted_once_the_setting_names_it() {
     let story = Story::begin();
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let server = TlsServer::start(&authority, None);
     let mut client = story.client();
     set(&story, "tls", &server.url());
@@ -142,7 +143,7 @@ fn a_receiver_of_one_s_own_authority_is_trusted_once_the_setting_names_it() {
                    WHERE outcome = 'retry' AND error_type = 'external_api' AND error_message ~* 'certificate'";
     becomes(&mut client, failed, &[], "true");
     assert_eq!(server.seen().len(), 0);
-    let path = authority.file(&story.cluster, "ca.pem");
+    let path = file(&story.cluster, "ca.pem", &authority.pem);
     with_settings(&story.cluster, &[("tms.tls_ca_file", &path)]);
     story.all_done();
     assert_eq!(server.seen(), [false]);
@@ -151,11 +152,11 @@ fn a_receiver_of_one_s_own_authority_is_trusted_once_the_setting_names_it() {
 #[test]
 fn a_certificate_is_shown_to_the_receiver_that_asks_for_one() {
     let story = Story::begin();
-    let (servers, clients) = (Authority::new(), Authority::new());
+    let (servers, clients) = (Authority::new("of servers"), Authority::new("of clients"));
     let server = TlsServer::start(&servers, Some(&clients));
-    let shown = clients.issue("tms");
+    let shown = clients.issue("tms", |_| ());
     let cluster = &story.cluster;
-    let ca = servers.file(cluster, "ca.pem");
+    let ca = file(cluster, "ca.pem", &servers.pem);
     let (own, key) = (
         file(cluster, "own.pem", &shown.certificate),
         file(cluster, "own.key", &shown.key),

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use postgres::Client;
+pub use tms_e2e::ask::{number as count, run};
 use tms_e2e::cluster::{Builder, Cluster, LogMark};
 use tms_e2e::receiver::{Receiver, Record};
 use tms_e2e::wait::{eventually, eventually_eq};
@@ -273,15 +274,6 @@ pub fn ids_of(client: &mut Client, statement: &str) -> Vec<Uuid> {
         Err(error) => panic!("{statement}: {error:?}"),
     }
 }
-
-/// Runs statements that return nothing of interest.
-#[track_caller]
-pub fn run(client: &mut Client, statements: &str) {
-    if let Err(error) = client.batch_execute(statements) {
-        panic!("{statements}: {error:?}");
-    }
-}
-
 /// Runs statements and says how long that took.
 #[track_caller]
 pub fn timed(client: &mut Client, statements: &str) -> Duration {
@@ -289,16 +281,6 @@ pub fn timed(client: &mut Client, statements: &str) -> Duration {
     run(client, statements);
     begin.elapsed()
 }
-
-/// The number that a statement returns.
-#[track_caller]
-pub fn count(client: &mut Client, statement: &str) -> i64 {
-    match client.query_one(statement, &[]) {
-        Ok(row) => row.get(0),
-        Err(error) => panic!("{statement}: {error:?}"),
-    }
-}
-
 /// Whether this event's delivery has been written down.
 #[track_caller]
 pub fn is_processed(client: &mut Client, id: Uuid) -> bool {

@@ -26,7 +26,7 @@ pub fn measure(options: &Options, figure: &mut Figure) {
         unit: "events/s",
         bound: Some(Bound::AtLeast(REQUIRED_SHARE)),
     };
-    // Long enough for the few busy threads to change places on the cores: where they sit costs more than a signature.
+    // Long enough for the machine's moods to be in both ways: a run of a second or two says more of its neighbours than of us.
     let many = options.size(300_000, 20_000);
     let mut looks = Vec::new();
     pair.measure(&mut ground, figure, options.size(5, 2), |ground, way| {

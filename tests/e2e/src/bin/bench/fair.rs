@@ -83,7 +83,7 @@ pub fn companies(options: &Options, figure: &mut Figure) {
 
 pub fn targets(options: &Options, figure: &mut Figure) {
     let backlog = options.size(1_000_000, 100_000);
-    let events = options.size(100_000, 10_000);
+    let events = options.size(300_000, 10_000);
     let mut ground = Ground::start(server(), &[]);
     ground.set_http(
         GONE,

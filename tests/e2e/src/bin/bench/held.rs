@@ -18,7 +18,7 @@ const REQUIRED_P99_MS: f64 = 10.0;
 
 pub fn measure(options: &Options, figure: &mut Figure) {
     let dead = options.size(200_000, 20_000);
-    let events = options.size(100_000, 10_000);
+    let events = options.size(300_000, 10_000);
     flat_out(options, figure, dead, events);
     steadily(options, figure, dead);
     figure.note(format!(
@@ -56,7 +56,8 @@ fn steadily(options: &Options, figure: &mut Figure, dead: usize) {
         let snapshot = held.then(|| Snapshot::take(&ground));
         bury(&mut ground, dead, held);
         ground.resume();
-        let seconds = Duration::from_secs(options.size(12, 3));
+        // Long enough for the look through the whole queue that comes once a minute when it is expensive.
+        let seconds = Duration::from_secs(options.size(if held { 70 } else { 20 }, 3));
         let measured = latency::steady(&mut ground, RATE, seconds);
         let (what, bound) = if held {
             ("held", Some(Bound::AtMost(REQUIRED_P99_MS)))

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use postgres::fallible_iterator::FallibleIterator;
 use serde_json::json;
 use tms_e2e::cluster::Cluster;
+use tms_e2e::foreign::SUPABASE;
 
 use crate::ground::{DB, Ground, Mixture, server};
 use crate::options::Options;
@@ -15,21 +16,8 @@ use crate::report::{Bound, Figure};
 const REQUIRED: f64 = 20_000.0;
 /// A listener that hears nothing for so long will hear nothing more.
 const SILENCE: Duration = Duration::from_secs(60);
-/// The table as Supabase makes it, with one partition for any day.
-const REALTIME: &str = "CREATE ROLE supabase_realtime_admin;
-    CREATE SCHEMA realtime AUTHORIZATION supabase_realtime_admin;
-    SET ROLE supabase_realtime_admin;
-    CREATE TABLE realtime.messages (
-        topic text NOT NULL,
-        extension text NOT NULL,
-        payload jsonb,
-        event text,
-        private boolean DEFAULT false,
-        updated_at timestamp NOT NULL DEFAULT now(),
-        inserted_at timestamp NOT NULL DEFAULT now(),
-        id uuid NOT NULL DEFAULT gen_random_uuid(),
-        PRIMARY KEY (id, inserted_at)
-    ) PARTITION BY RANGE (inserted_at);
+/// One partition for any day.
+const PARTITION: &str = "SET ROLE supabase_realtime_admin;
     CREATE TABLE realtime.messages_of_any_day PARTITION OF realtime.messages
         FOR VALUES FROM (MINVALUE) TO (MAXVALUE);
     RESET ROLE";
@@ -64,7 +52,8 @@ pub fn measure(options: &Options, figure: &mut Figure) {
         "realtime without Supabase, one session listens",
         |ground, events| heard(ground, "realtime", "events", events),
     );
-    ground.command(REALTIME);
+    ground.command(SUPABASE);
+    ground.command(PARTITION);
     series(&mut ground, figure, "realtime, into realtime.messages", written);
     figure.note("fsync on; from tms_target_resume to the last row with processed_at, and for NOTIFY to the last message that the listener has read");
 }

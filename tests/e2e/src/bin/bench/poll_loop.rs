@@ -16,8 +16,8 @@ use crate::receiving::read_answer;
 const CONNECTIONS: usize = 32;
 const BATCH: i64 = 500;
 const CLAIM: &str = "SELECT id, payload::text FROM tms.event_outbox \
-     WHERE target_system = 'n8n' AND processed_at IS NULL AND available_at <= now() \
-     ORDER BY target_system, priority, available_at, seq LIMIT $1 FOR UPDATE SKIP LOCKED";
+     WHERE target_system = 'n8n' AND company_id IS NULL AND processed_at IS NULL AND available_at <= now() \
+     ORDER BY target_system, company_id, priority, available_at, seq LIMIT $1 FOR UPDATE SKIP LOCKED";
 const MARK: &str = "UPDATE tms.event_outbox SET processed_at = now(), updated_at = now() WHERE id = ANY ($1)";
 
 pub struct PollLoop {
