@@ -305,7 +305,8 @@ fn obstacles(scene: &Scene) -> Vec<Obstacle> {
                     "The target was set by another installation, of which this database is a copy: it is held.".to_owned(),
                     "it goes on after tms_adopt(), if this database is the one that shall deliver.",
                 );
-            } else if let Some((state, reason, since)) = &target.health {
+            } else if let (None, Some((state, reason, since))) = (&target.paused_at, &target.health) {
+                // A resume begins anew, whatever it was held for.
                 let reason = reason
                     .as_ref()
                     .map_or(String::new(), |reason| format!(": {reason}"));

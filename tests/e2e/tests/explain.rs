@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postgres::Client;
-use tms_e2e::ask::{run, text};
+use tms_e2e::ask::{becomes, run, text};
 use tms_e2e::cluster::Cluster;
 use tms_e2e::receiver::{Behaviour, Receiver, Record};
 use tms_e2e::wait::eventually;
@@ -312,6 +312,15 @@ fn what_receivers_did_is_said() {
         id,
         &["It is due since", "The target is paused since"],
     );
+    // It is held, too, until the pause is seen by the dispatcher; that says nothing of what to do.
+    becomes(
+        &mut client,
+        "SELECT state FROM tms.target_health WHERE target = 'gone'",
+        &[],
+        "held",
+    );
+    let told = text(&mut client, &format!("SELECT tms_event_explain('{id}')"));
+    assert!(!told.contains("held since"), "{told}");
 
     set_target(&mut client, "limited", &failing, r#", "rate_per_second": 0.5"#);
     run(&mut client, "SELECT tms_target_pause('limited')");
