@@ -18,6 +18,8 @@
 //! | [`names`], [`capability`], [`nearest`] | whether a name is one of ours, and which one was probably meant |
 //! | [`event_id`] | the bytes of an id that sorts by time |
 //! | [`slack`] | what Slack is sent for an event |
+//! | [`policy`] | what an agent's policy document says, and what it decides |
+//! | [`pii`], [`redact`] | which parts of a text are personal data; which places of a document are redacted, and what is put there |
 //! | [`problem`], [`shown`] | how a user's mistake is put into words |
 //!
 //! ```
@@ -48,8 +50,11 @@ pub mod names;
 pub mod nearest;
 pub mod outcome;
 pub mod pattern;
+pub mod pii;
+pub mod policy;
 pub mod problem;
 pub mod rate;
+pub mod redact;
 pub mod retry_after;
 pub mod shown;
 pub mod signature;
