@@ -44,6 +44,7 @@ pub mod event_id;
 pub mod failure;
 pub mod fair;
 pub mod headers;
+mod keyed;
 pub mod keys;
 pub mod mask;
 pub mod names;

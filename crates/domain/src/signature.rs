@@ -9,10 +9,11 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::{DecodePaddingMode, general_purpose};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
+use crate::keyed::keyed;
 use crate::problem::Problem;
 
 #[cfg(test)]
@@ -20,8 +21,6 @@ mod tests;
 
 /// The lengths of a key in bytes.
 const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 24..=64;
-/// The block of SHA-256; a key of at most this length is used as it is.
-const BLOCK: usize = 64;
 const TAG: usize = 32;
 const PREFIX: &str = "whsec_";
 const VERSION: &str = "v1";
@@ -64,13 +63,9 @@ impl Key {
             let message = format!("the secret is {} bytes long", bytes.len());
             return Err(expected(Problem::new(message)));
         }
-        let mut block = [0; BLOCK];
-        for (place, byte) in block.iter_mut().zip(bytes) {
-            *place = *byte;
-        }
         Ok(Self {
             bytes: bytes.to_vec(),
-            keyed: Hmac::new(&block.into()),
+            keyed: keyed(bytes),
         })
     }
 

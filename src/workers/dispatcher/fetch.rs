@@ -16,7 +16,7 @@ use crate::pg::{jsonb, server, worker};
 use crate::settings;
 use crate::store::events::{self, DueEvent, DueEvents, KeyQuestion, Position};
 
-/// A target is asked again only when so many of its places are free, unless few are needed: each question costs.
+/// A target is asked again only when one in so many of its places is free: each question costs.
 const WORTHWHILE: usize = 2;
 /// Rows that are looked at in one transaction: a queue full of events whose turn it is not is walked in pieces.
 const MOST_ROWS: usize = 8192;

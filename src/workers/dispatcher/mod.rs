@@ -4,10 +4,11 @@
 //! written once, when its outcome is known. A crash forgets, and delivers again. No transaction is open while a request is on
 //! the wire.
 //!
-//! - [`targets`], [`target`], [`route`], [`reread`]: who is sent to, and how. - [`lanes`], [`queue`]: a target's queues, one a company, and how
-//!   far each was walked. - [`brakes`]: rate, circuit breaker, being held. - [`order`]: whose turn it is within an ordering key.
-//! - [`fetch`], [`jobs`]: due events to requests. - [`local`]: due events to messages in the database. - [`judging`]: what
-//!   answers mean. - [`outcomes`]: outcomes to rows. - [`health`]: what people are shown.
+//! - [`targets`], [`target`], [`route`], [`reread`]: who is sent to, and how.
+//! - [`lanes`], [`queue`]: a target's queues, one a company, and how far each was walked.
+//! - [`brakes`]: rate, circuit breaker, being held. - [`order`]: whose turn it is within an ordering key.
+//! - [`fetch`], [`jobs`]: due events to requests. - [`local`]: due events to messages in the database.
+//! - [`judging`]: what answers mean. - [`outcomes`]: outcomes to rows. - [`health`]: what people are shown.
 
 mod brakes;
 mod fetch;

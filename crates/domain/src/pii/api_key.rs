@@ -69,12 +69,10 @@ fn is_joined(byte: u8) -> bool {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::pii::tests::found_by;
 
     fn found(text: &str) -> Vec<&str> {
-        scan(&Plain::read(text))
-            .into_iter()
-            .map(|range| &text[range])
-            .collect()
+        found_by(scan, text)
     }
 
     /// As many letters of an alphabet as wanted, digits among them.

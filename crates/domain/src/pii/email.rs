@@ -203,12 +203,10 @@ fn literal(plain: &Plain, start: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pii::tests::found_by;
 
     fn found(text: &str) -> Vec<&str> {
-        scan(&Plain::read(text))
-            .into_iter()
-            .map(|range| &text[range])
-            .collect()
+        found_by(scan, text)
     }
 
     #[test]

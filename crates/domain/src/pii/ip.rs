@@ -89,12 +89,10 @@ fn v6(plain: &Plain, start: usize, text: &str) -> Option<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pii::tests::found_by;
 
     fn found(text: &str) -> Vec<&str> {
-        scan(&Plain::read(text))
-            .into_iter()
-            .map(|range| &text[range])
-            .collect()
+        found_by(scan, text)
     }
 
     #[test]

@@ -77,16 +77,14 @@ fn is_letter(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pii::tests::found_by;
 
     fn part(text: &str) -> String {
         URL_SAFE_NO_PAD.encode(text)
     }
 
     fn found(text: &str) -> Vec<&str> {
-        scan(&Plain::read(text))
-            .into_iter()
-            .map(|range| &text[range])
-            .collect()
+        found_by(scan, text)
     }
 
     #[test]

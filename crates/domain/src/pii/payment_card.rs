@@ -185,12 +185,10 @@ pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::pii::tests::found_by;
 
     fn found(text: &str) -> Vec<&str> {
-        scan(&Plain::read(text))
-            .into_iter()
-            .map(|range| &text[range])
-            .collect()
+        found_by(scan, text)
     }
 
     /// A number that begins as given and ends with the digit that Luhn asks for.

@@ -148,14 +148,12 @@ fn putty(plain: &Plain, start: usize) -> Option<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pii::tests::found_by;
 
     const LINE: &str = "MIIEpAIBAAKCAQEA0Z3VS5JJcds3xfn/ygWyF8PbnGy0AHB7MhgwMbRvI0MBZhpX";
 
     fn found(text: &str) -> Vec<&str> {
-        scan(&Plain::read(text))
-            .into_iter()
-            .map(|range| &text[range])
-            .collect()
+        found_by(scan, text)
     }
 
     #[test]

@@ -21,6 +21,12 @@ const SAMPLES: [(Kind, &str); 10] = [
     (Kind::ApiKey, "AKIAIOSFODNN7EXAMPLE"),
 ];
 
+/// What one scanner alone finds in a text without hidden letters.
+pub(super) fn found_by(scan: Scanner, text: &str) -> Vec<&str> {
+    let found = scan(&Plain::read(text)).into_iter();
+    found.map(|range| &text[range]).collect()
+}
+
 fn shown(text: &str, kinds: Kinds) -> Vec<(Kind, &str)> {
     let pieces = find(text, kinds).into_iter();
     pieces

@@ -82,12 +82,10 @@ fn parts(plain: &Plain, range: &Range<usize>) -> [u32; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pii::tests::found_by;
 
     fn found(text: &str) -> Vec<&str> {
-        scan(&Plain::read(text))
-            .into_iter()
-            .map(|range| &text[range])
-            .collect()
+        found_by(scan, text)
     }
 
     #[test]

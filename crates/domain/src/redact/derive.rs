@@ -6,7 +6,8 @@
 
 use hmac::Mac;
 
-use super::token::{HmacKey, KEY_LENGTH, keyed};
+use super::token::{HmacKey, KEY_LENGTH};
+use crate::keyed::keyed;
 use crate::problem::Problem;
 
 #[cfg(test)]

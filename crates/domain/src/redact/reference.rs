@@ -261,7 +261,8 @@ fn array(elements: Vec<Option<Json>>) -> Json {
     )
 }
 
-fn put(mode: &Mode, value: &Json, keys: &Keys) -> Result<Option<Json>, Problem> {
+/// What is put in the place of a value; `None` where it is removed.
+pub(super) fn put(mode: &Mode, value: &Json, keys: &Keys) -> Result<Option<Json>, Problem> {
     let text = || value.to_text();
     let found = match value {
         Json::Null => Found::Null,

@@ -10,10 +10,11 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::{GeneralPurpose, URL_SAFE_NO_PAD};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+use crate::keyed::keyed;
 use crate::problem::Problem;
 use crate::shown::quoted;
 
@@ -25,8 +26,6 @@ pub const KEY_LENGTH: usize = 32;
 /// The longest id of a key, in characters.
 pub const ID_LIMIT: usize = 16;
 
-/// The block of SHA-256 in bytes.
-const BLOCK: usize = 64;
 const PREFIX: &str = "hmac:";
 const TAG: usize = 16;
 const TAG_TEXT: GeneralPurpose = URL_SAFE_NO_PAD;
@@ -143,21 +142,4 @@ fn is_id(id: &str) -> bool {
         && id
             .bytes()
             .all(|letter| matches!(letter, b'a'..=b'z' | b'0'..=b'9'))
-}
-
-/// HMAC-SHA256 with a key of any length: as RFC 2104 has it, one longer than the block is hashed first.
-pub(super) fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    use sha2::Digest;
-    let mut block = [0; BLOCK];
-    let hashed: [u8; 32];
-    let key = if key.len() > BLOCK {
-        hashed = Sha256::digest(key).into();
-        hashed.as_slice()
-    } else {
-        key
-    };
-    for (place, byte) in block.iter_mut().zip(key) {
-        *place = *byte;
-    }
-    Hmac::new(&block.into())
 }

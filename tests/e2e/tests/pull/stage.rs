@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use postgres::Client;
 use postgres::types::ToSql;
-pub use tms_e2e::ask::run;
+pub use tms_e2e::ask::{number as count, run};
 use tms_e2e::cluster::Cluster;
 use uuid::Uuid;
 
@@ -103,9 +103,4 @@ pub fn nack(client: &mut Client, event: &Claimed, error_type: &str) -> Option<St
         "SELECT tms_outbox_nack($1, $2, 'the disk is full')",
         &[&event.token, &error_type],
     )
-}
-
-#[track_caller]
-pub fn count(client: &mut Client, sql: &str) -> i64 {
-    one(client, sql, &[])
 }

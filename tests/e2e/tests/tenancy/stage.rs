@@ -1,6 +1,7 @@
 //! The stage: a database with two companies, a role of each for every capability, and rows that belong to each.
 
 use postgres::{Client, SimpleQueryMessage};
+pub use tms_e2e::ask::run;
 use tms_e2e::cluster::Cluster;
 
 /// The company whose rows nobody else may see or touch.
@@ -260,14 +261,6 @@ fn version_and_key(company: &str) -> String {
         of(company, CLAIMED_EVENT),
         of(company, LEASE)
     )
-}
-
-/// Runs a statement that must succeed, and keeps its effect.
-#[track_caller]
-pub fn run(client: &mut Client, sql: &str) {
-    if let Err(error) = client.batch_execute(sql) {
-        panic!("{sql}: {error:?}");
-    }
 }
 
 /// Why a statement failed.

@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::arbitrary::Source;
 use crate::problem::Problem;
-use crate::redact::mode::{Found, Put};
-use crate::redact::reference::{Json, redact};
+use crate::redact::reference::{Json, put, redact};
 use crate::redact::token::{HmacKey, KEY_LENGTH, Keys};
 
 fn matcher(document: &Value) -> Matcher {
@@ -132,20 +131,7 @@ impl Walk<'_> {
             return self.inside(value, &step.state).map(Some);
         };
         self.hits += 1;
-        let text = || value.to_text();
-        let found = match value {
-            Json::Null => Found::Null,
-            Json::Bool(value) => Found::Bool(*value),
-            Json::Number(number) => Found::Number(number),
-            Json::String(text) => Found::Text(text),
-            Json::Array(_) | Json::Object(_) => Found::Container(&text),
-        };
-        Ok(match mode.put(found, self.keys)? {
-            Put::Removed => None,
-            Put::Unchanged => Some(value.clone()),
-            Put::Given(replacement) => Some(Json::from(replacement)),
-            Put::Text(text) => Some(Json::String(text.into_owned())),
-        })
+        put(mode, value, self.keys)
     }
 }
 
