@@ -12,7 +12,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use super::shmem::{self, Hook, Slot, State};
-use super::{server, wake};
+use super::{alone, server, wake};
 
 type UtilityHook = unsafe extern "C-unwind" fn(
     *mut pg_sys::PlannedStmt,
@@ -134,6 +134,8 @@ enum Need {
     Nothing,
     /// Nobody connected to this database.
     Leave(u32),
+    /// Nobody at work in the tables of this extension.
+    Drop(pg_sys::Oid),
     /// The dispatcher must look through its queue afterwards.
     Rescan,
 }
@@ -154,8 +156,13 @@ unsafe extern "C-unwind" fn on_utility(
     // standard function.
     unsafe {
         let need = need_of((*statement).utilityStmt);
-        if let Need::Leave(database) = need {
-            ask_to_leave(database);
+        match need {
+            Need::Leave(database) => ask_to_leave(database),
+            Need::Drop(extension) => {
+                ask_to_leave(server::database());
+                alone::have_tables_of(extension);
+            }
+            Need::Nothing | Need::Rescan => {}
         }
         match PREVIOUS_UTILITY.previous() {
             Some(run) => pg_sys::ffi::pg_guard_ffi_boundary(|| {
@@ -225,18 +232,15 @@ unsafe fn need_of(node: *mut pg_sys::Node) -> Need {
             }
             Tag::T_DropStmt => {
                 let drop = &*node.cast::<pg_sys::DropStmt>();
-                if drop.removeType == pg_sys::ObjectType::OBJECT_EXTENSION
-                    && names_tms(drop.objects)
-                    && owns_extension()
-                {
-                    Need::Leave(server::database())
+                if drop.removeType == pg_sys::ObjectType::OBJECT_EXTENSION && names_tms(drop.objects) {
+                    own_extension().map_or(Need::Nothing, Need::Drop)
                 } else {
                     Need::Nothing
                 }
             }
             Tag::T_AlterExtensionStmt => {
                 let alter = &*node.cast::<pg_sys::AlterExtensionStmt>();
-                if is(alter.extname, c"tms") && owns_extension() {
+                if is(alter.extname, c"tms") && own_extension().is_some() {
                     wake::note_extension();
                     Need::Leave(server::database())
                 } else {
@@ -283,11 +287,12 @@ fn may_empty(database: pg_sys::Oid) -> bool {
     owns(pg_sys::DatabaseRelationId, database)
 }
 
-/// The same for DROP and ALTER EXTENSION.
-fn owns_extension() -> bool {
+/// The same for DROP and ALTER EXTENSION: the extension, for one who may do so.
+fn own_extension() -> Option<pg_sys::Oid> {
     // SAFETY: a catalog look-up by name; missing_ok answers InvalidOid.
     let extension = unsafe { pg_sys::get_extension_oid(c"tms".as_ptr(), true) };
-    extension != pg_sys::InvalidOid && owns(pg_sys::ExtensionRelationId, extension)
+    let is_own = extension != pg_sys::InvalidOid && owns(pg_sys::ExtensionRelationId, extension);
+    is_own.then_some(extension)
 }
 
 /// Whether the current user is the owner of an object, or a superuser.

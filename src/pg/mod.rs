@@ -5,6 +5,7 @@
 // Entry points are called by name from outside, so they are `pub` in rooms nobody else enters.
 #![allow(unsafe_code, unreachable_pub)]
 
+pub(crate) mod alone;
 pub(crate) mod array;
 pub(crate) mod cache;
 pub(crate) mod call;

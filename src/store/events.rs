@@ -262,11 +262,13 @@ pub(crate) fn next_due(
 }
 
 /// Makes due now what was due when it was enqueued and lies in the future since the clock was set back. Schedules, backoff and
-/// leases keep their times. Returns how many events that were.
+/// leases keep their times. Returns how many events that were: one that was enqueued since `now` was read is none of them, so the
+/// clock is read again for each.
 pub(crate) fn catch_up_with_clock(session: &Session, now: i64) -> usize {
     static CATCH_UP: Statement = Statement::new(
         c"UPDATE tms.event_outbox e SET available_at = $1, updated_at = $1
            WHERE e.processed_at IS NULL AND e.available_at OPERATOR(pg_catalog.>) $1
+             AND e.available_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()
              AND e.available_at OPERATOR(pg_catalog.<=) e.created_at AND e.lease_token IS NULL",
         &[TIMESTAMPTZOID],
     );

@@ -315,7 +315,7 @@ fn what_receivers_did_is_said() {
     // It is held, too, until the pause is seen by the dispatcher; that says nothing of what to do.
     becomes(
         &mut client,
-        "SELECT state FROM tms.target_health WHERE target = 'gone'",
+        "SELECT coalesce((SELECT state FROM tms.target_health WHERE target = 'gone'), '(not seen yet)')",
         &[],
         "held",
     );
