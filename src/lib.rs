@@ -85,6 +85,11 @@ pgrx::extension_sql_file!(
     name = "events",
     requires = ["pull"]
 );
+pgrx::extension_sql_file!(
+    "../sql/install/13_policies.sql",
+    name = "policies",
+    requires = ["events"]
+);
 pgrx::extension_sql_file!("../sql/install/90_rights.sql", name = "rights", finalize);
 
 /// Called when the library is loaded: by the postmaster when it is preloaded, else by the first backend that needs it.

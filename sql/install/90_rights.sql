@@ -70,6 +70,9 @@ SELECT pg_catalog.pg_extension_config_dump('tms.subscriptions', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.webhook_sources', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.webhook_source_secrets', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.webhook_receipts', '');
+SELECT pg_catalog.pg_extension_config_dump('tms.policies', '');
+SELECT pg_catalog.pg_extension_config_dump('tms.policy_heads', '');
+SELECT pg_catalog.pg_extension_config_dump('tms.policy_changes', '');
 
 -- Says what is missing when the server was not started with the library.
 SELECT tms.notice_unless_preloaded();

@@ -3,6 +3,7 @@
 pub(crate) mod events;
 pub(crate) mod installation;
 pub(crate) mod outbox;
+pub(crate) mod policy;
 pub(crate) mod pull;
 pub(crate) mod status;
 pub(crate) mod subscriptions;

@@ -177,8 +177,13 @@ const READ_STATUS: &[Grant] = &[
     ("SELECT", "TABLE tms.target_load"),
     ("SELECT", "TABLE tms.subscriptions"),
     ("SELECT", "TABLE tms.webhook_sources"),
+    ("SELECT", "TABLE tms.policies"),
+    ("SELECT", "TABLE tms.policy_heads"),
+    ("SELECT", "TABLE tms.policy_changes"),
     ("EXECUTE", "FUNCTION {f}.tms_worker_status()"),
     ("EXECUTE", "FUNCTION {f}.tms_event_explain(uuid)"),
+    ("EXECUTE", "FUNCTION {f}.tms_policy_allowed(text, uuid)"),
+    ("EXECUTE", "FUNCTION {f}.tms_policy_explain(text, uuid)"),
 ];
 
 /// What an auditor's pg_dump reads beside: every other table and sequence that is dumped, but for tms.target_secrets. Where a
@@ -232,6 +237,23 @@ const OPERATE: &[Grant] = &[
         "EXECUTE",
         "FUNCTION {f}.tms_webhook_source_set(text, jsonb, uuid)",
     ),
+    // Its company's own policies; the platform's are in reach of none but the platform.
+    ("EXECUTE", "FUNCTION {f}.tms_policy_load(text, uuid)"),
+    ("EXECUTE", "FUNCTION {f}.tms_policy_rollback(text, integer, uuid)"),
+    (
+        "EXECUTE",
+        "FUNCTION {f}.tms_policy_check(text, text, jsonb, jsonb, uuid)",
+    ),
+];
+
+/// What an agent may ask of the policies it works under.
+const ACT: &[Grant] = &[
+    (
+        "EXECUTE",
+        "FUNCTION {f}.tms_policy_check(text, text, jsonb, jsonb, uuid)",
+    ),
+    ("EXECUTE", "FUNCTION {f}.tms_policy_allowed(text, uuid)"),
+    ("EXECUTE", "FUNCTION {f}.tms_policy_explain(text, uuid)"),
 ];
 
 const CONSUME: &[Grant] = &[
@@ -253,8 +275,9 @@ fn grants_of(capability: Capability) -> Vec<Grant> {
         Capability::Auditor => [READ_STATUS, READ_DUMP].concat(),
         Capability::Operator => [READ_STATUS, OPERATE].concat(),
         Capability::Consumer => CONSUME.to_vec(),
-        // These come with agent tasks: holding them gives nothing yet.
-        Capability::Agent | Capability::Approver => Vec::new(),
+        Capability::Agent => ACT.to_vec(),
+        // It comes with agent tasks: holding it gives nothing yet.
+        Capability::Approver => Vec::new(),
     }
 }
 

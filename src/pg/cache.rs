@@ -1,6 +1,6 @@
 //! What a backend remembers of the extension's tables, and how it learns that it must forget.
 //!
-//! Writers of `tms.targets` and `tms.role_bindings` send a relcache invalidation at commit (a statement trigger); every
+//! Writers of `tms.targets`, `tms.role_bindings` and the policies send a relcache invalidation at commit (a statement trigger); every
 //! backend that receives it drops what it remembered. Caches are filled as the tables' owner with the latest snapshot, so
 //! neither row-level security nor REPEATABLE READ can leave something stale or hidden in them.
 
@@ -16,6 +16,8 @@ struct Tables {
     owner: pg_sys::Oid,
     targets: pg_sys::Oid,
     bindings: pg_sys::Oid,
+    policies: pg_sys::Oid,
+    policy_heads: pg_sys::Oid,
     outbox: pg_sys::Oid,
     order_numbers: pg_sys::Oid,
 }
@@ -39,6 +41,7 @@ thread_local! {
     static STALE_TABLES: Cell<bool> = const { Cell::new(false) };
     static STALE_TARGETS: Cell<bool> = const { Cell::new(false) };
     static STALE_BINDINGS: Cell<bool> = const { Cell::new(false) };
+    static POLICY_CHANGES: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Asks the server to tell us of invalidations.
@@ -59,6 +62,10 @@ unsafe extern "C-unwind" fn on_invalidation(_arg: pg_sys::Datum, relation: pg_sy
     }
     if is(|tables| tables.bindings) {
         STALE_BINDINGS.set(true);
+        STALE_TABLES.set(true);
+    }
+    if is(|tables| tables.policies) || is(|tables| tables.policy_heads) {
+        POLICY_CHANGES.set(POLICY_CHANGES.get().wrapping_add(1));
         STALE_TABLES.set(true);
     }
     if is(|tables| tables.outbox) {
@@ -96,10 +103,23 @@ fn look_up() -> Option<Tables> {
             owner,
             targets: oid(c"targets"),
             bindings: oid(c"role_bindings"),
+            policies: oid(c"policies"),
+            policy_heads: oid(c"policy_heads"),
             outbox,
             order_numbers: oid(c"event_outbox_order_seq"),
         })
     }
+}
+
+/// How many changes of policies this backend has heard of; what has been committed by now is among them.
+pub(crate) fn policy_changes_heard() -> u64 {
+    accept_invalidations();
+    POLICY_CHANGES.get()
+}
+
+/// Whether a relation has policies, of which the dispatcher knows nothing.
+pub(crate) fn is_of_policies(relation: pg_sys::Oid) -> bool {
+    tables().is_some_and(|tables| tables.policies == relation || tables.policy_heads == relation)
 }
 
 /// Whether a relation is the outbox: the trigger reads its columns by number.

@@ -178,6 +178,17 @@ pub extern "C-unwind" fn tms_outbox_claim(fcinfo: pg_sys::FunctionCallInfo) -> p
     pg_sys::Datum::from(0)
 }
 
+declare_v1!(pg_finfo_tms_policy_check);
+/// `tms_policy_check`: see [`crate::api::policy::check::check`].
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_policy_check(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    match crate::api::policy::check::check(&Arguments(fcinfo)) {
+        Ok(verdict) => verdict,
+        Err(error) => raise(error),
+    }
+}
+
 fn empty_uuid_array() -> pg_sys::Datum {
     // SAFETY: makes an array of no elements in the current context.
     unsafe { pg_sys::Datum::from(pg_sys::construct_empty_array(pg_sys::UUIDOID)) }

@@ -207,14 +207,16 @@ pub extern "C-unwind" fn tms_outbox_after_update(fcinfo: pg_sys::FunctionCallInf
 }
 
 declare_v1!(pg_finfo_tms_invalidate_caches);
-/// Has every backend forget what it remembers of the table, and the dispatcher read its targets again.
+/// Has every backend forget what it remembers of the table, and the dispatcher read its targets again where they may have changed.
 #[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
 #[pg_guard]
 pub extern "C-unwind" fn tms_invalidate_caches(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     // SAFETY: as a trigger function; the relation is open for its duration.
     let relation = unsafe { (*(*trigger_data(fcinfo)).tg_relation).rd_id };
     cache::invalidate(relation);
-    wake::note_targets();
+    if !cache::is_of_policies(relation) {
+        wake::note_targets();
+    }
     pg_sys::Datum::from(0)
 }
 

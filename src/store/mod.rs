@@ -10,6 +10,7 @@ pub(crate) mod keys;
 pub(crate) mod letters;
 pub(crate) mod messages;
 pub(crate) mod new_events;
+pub(crate) mod policies;
 pub(crate) mod pull;
 pub(crate) mod retention;
 pub(crate) mod roles;

@@ -18,6 +18,8 @@ pub mod functions;
 pub mod gcra;
 pub mod limits;
 mod section;
+pub mod usage;
+mod words;
 mod yaml;
 
 pub use amount::MicroUsd;

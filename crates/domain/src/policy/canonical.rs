@@ -39,7 +39,13 @@ pub fn text(policy: &AgentPolicy) -> String {
 /// The SHA-256 of [`text`], in 64 hexadecimal digits.
 #[must_use]
 pub fn sha256(policy: &AgentPolicy) -> String {
-    let digest = Sha256::digest(text(policy));
+    digest(&text(policy))
+}
+
+/// The SHA-256 of a text, in 64 hexadecimal digits: whether a canonical form is still the one that was digested.
+#[must_use]
+pub fn digest(text: &str) -> String {
+    let digest = Sha256::digest(text);
     digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
         // Writing into a String cannot fail.
         let _ = write!(hex, "{byte:02x}");

@@ -65,6 +65,8 @@ SELECT tms_subscribe('load.*', 'hook', '{a}'), tms_subscribe('*', 'hook', '{b}')
 SELECT tms_target_set('hook', 'http', '{"url": "{url}"}', '{a}');
 SELECT tms_webhook_source_set('carrier', '{"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}', c)
   FROM unnest('{{a},{b}}'::uuid[]) c;
+SELECT tms_policy_load('agent_policies: {rates_agent: {mode: ' || mode || '}}', c)
+  FROM unnest('{enforce,evaluate_only}'::text[]) mode, unnest('{{a},{b},NULL}'::uuid[]) c;
 INSERT INTO tms.webhook_receipts SELECT id, 'msg_1', now(), now() + interval '1 day' FROM tms.webhook_sources;
 "#;
 

@@ -29,9 +29,10 @@ struct Function {
 const PRODUCERS: May = May::Those(&["producer"]);
 const CONSUMERS: May = May::Those(&["consumer"]);
 const OPERATORS: May = May::Those(&["operator"]);
+const POLICY_READERS: May = May::Those(&["agent", "operator", "auditor"]);
 
 /// Functions that act for the caller's company, by the beginnings of their names.
-const FOR_A_COMPANY: [&str; 9] = [
+const FOR_A_COMPANY: [&str; 10] = [
     "tms_enqueue",
     "tms_publish",
     "tms_subscribe",
@@ -39,11 +40,12 @@ const FOR_A_COMPANY: [&str; 9] = [
     "tms_webhook_",
     "tms_outbox_",
     "tms_event_",
+    "tms_policy_",
     "tms_target_set",
     "tms_target_test",
 ];
 
-const FUNCTIONS: [Function; 34] = [
+const FUNCTIONS: [Function; 40] = [
     of_anybody("tms_version", "SELECT {f}.tms_version()"),
     of_anybody("tms_current_company", "SELECT {f}.tms_current_company()"),
     Function {
@@ -132,6 +134,56 @@ const FUNCTIONS: [Function; 34] = [
         foreign: &[(
             "SELECT {f}.tms_webhook_verify('partner', '{}', '', '{a}')",
             "SELECT {f}.tms_webhook_verify('partner', '{}', '', '{unknown}')",
+        )],
+        by_id: false,
+    },
+    Function {
+        name: "tms_policy_load",
+        may: OPERATORS,
+        call: "SELECT {f}.tms_policy_load('agent_policies: {new_agent: {}}')",
+        foreign: &[(
+            "SELECT {f}.tms_policy_load('agent_policies: {rates_agent: {}}', '{a}')",
+            "SELECT {f}.tms_policy_load('agent_policies: {rates_agent: {}}', '{unknown}')",
+        )],
+        by_id: false,
+    },
+    Function {
+        name: "tms_policy_rollback",
+        may: OPERATORS,
+        call: "SELECT {f}.tms_policy_rollback('rates_agent', 1)",
+        foreign: &[(
+            "SELECT {f}.tms_policy_rollback('rates_agent', 1, '{a}')",
+            "SELECT {f}.tms_policy_rollback('rates_agent', 1, '{unknown}')",
+        )],
+        by_id: false,
+    },
+    Function {
+        name: "tms_policy_check",
+        may: May::Those(&["agent", "operator"]),
+        call: "SELECT {f}.tms_policy_check('rates_agent', 'rates.price')",
+        foreign: &[(
+            "SELECT {f}.tms_policy_check('rates_agent', 'rates.price', company_id => '{a}')",
+            "SELECT {f}.tms_policy_check('rates_agent', 'rates.price', company_id => '{unknown}')",
+        )],
+        by_id: false,
+    },
+    Function {
+        name: "tms_policy_allowed",
+        may: POLICY_READERS,
+        call: "SELECT {f}.tms_policy_allowed('rates_agent')",
+        foreign: &[(
+            "SELECT {f}.tms_policy_allowed('rates_agent', '{a}')",
+            "SELECT {f}.tms_policy_allowed('rates_agent', '{unknown}')",
+        )],
+        by_id: false,
+    },
+    Function {
+        name: "tms_policy_explain",
+        may: POLICY_READERS,
+        call: "SELECT {f}.tms_policy_explain('rates_agent')",
+        foreign: &[(
+            "SELECT {f}.tms_policy_explain('rates_agent', '{a}')",
+            "SELECT {f}.tms_policy_explain('rates_agent', '{unknown}')",
         )],
         by_id: false,
     },
@@ -306,6 +358,11 @@ const FUNCTIONS: [Function; 34] = [
     of_platform(
         "webhook_source_gone",
         "CREATE TRIGGER t AFTER DELETE ON mine FOR EACH ROW EXECUTE FUNCTION tms.webhook_source_gone()",
+        &[],
+    ),
+    of_platform(
+        "policy_is_final",
+        "CREATE TRIGGER t BEFORE UPDATE ON mine EXECUTE FUNCTION tms.policy_is_final()",
         &[],
     ),
     of_platform(

@@ -85,7 +85,8 @@ impl Stage {
         stage.add_role("stateless_none", None, &[]);
         let others = "
             SELECT {f}.tms_target_set('pulled', 'pull'),
-                   {f}.tms_target_set('signed', 'http', '{\"url\": \"https://hooks.example/signed\", \"signing\": true}')";
+                   {f}.tms_target_set('signed', 'http', '{\"url\": \"https://hooks.example/signed\", \"signing\": true}'),
+                   {f}.tms_policy_load('agent_policies: {rates_agent: {}}')";
         run(&mut owner, &stage.text(others));
         for (company, events, letters) in [(A, 7, 3), (B, 2, 1)] {
             add_rows(&mut owner, company, events, letters);
@@ -243,11 +244,12 @@ fn add_rows(owner: &mut Client, company: &str, events: u32, letters: u32) {
     );
 }
 
-/// A version of a target of the company's own, with what the dispatcher writes of it; a key it has used; and an event that a
-/// consumer of it has.
+/// A version of a target of the company's own, with what the dispatcher writes of it; a policy of its own; a key it has used;
+/// and an event that a consumer of it has.
 fn version_and_key(company: &str) -> String {
     format!(
         "SELECT {{f}}.tms_target_set('n8n', 'http', '{{\"url\": \"https://hooks.example/own\"}}', '{company}');
+         SELECT {{f}}.tms_policy_load('agent_policies: {{rates_agent: {{}}}}', '{company}');
          INSERT INTO tms.target_health (target, company_id, state, since) VALUES ('n8n', '{company}', 'active', now())
              ON CONFLICT DO NOTHING;
          INSERT INTO tms.target_load (target, company_id, in_flight, per_second, delivered, failed, updated_at)

@@ -29,7 +29,7 @@ struct Table {
 
 const STATUS_READERS: &[&str] = &["operator", "auditor"];
 
-const TABLES: [Table; 16] = [
+const TABLES: [Table; 19] = [
     dumped("role_bindings"),
     dumped("role_capabilities"),
     hidden("target_secrets"),
@@ -57,12 +57,7 @@ const TABLES: [Table; 16] = [
             "headers",
         ],
     },
-    Table {
-        name: "target_health",
-        rows: Rows::OfCompaniesAndAll,
-        readers: STATUS_READERS,
-        insertable: &[],
-    },
+    of_companies_and_all("target_health"),
     Table {
         name: "idempotency_keys",
         rows: Rows::OfCompanies,
@@ -77,6 +72,9 @@ const TABLES: [Table; 16] = [
     of_companies("webhook_sources"),
     dumped("webhook_source_secrets"),
     dumped("webhook_receipts"),
+    of_companies_and_all("policies"),
+    of_companies_and_all("policy_heads"),
+    of_companies_and_all("policy_changes"),
 ];
 
 const VIEWS: [Table; 2] = [counted("outbox_status"), counted("target_status")];
@@ -110,6 +108,15 @@ const fn of_companies(name: &'static str) -> Table {
     Table {
         name,
         rows: Rows::OfCompanies,
+        readers: STATUS_READERS,
+        insertable: &[],
+    }
+}
+
+const fn of_companies_and_all(name: &'static str) -> Table {
+    Table {
+        name,
+        rows: Rows::OfCompaniesAndAll,
         readers: STATUS_READERS,
         insertable: &[],
     }
