@@ -17,6 +17,7 @@ pub mod document;
 pub mod functions;
 pub mod gcra;
 pub mod limits;
+pub mod replay;
 mod section;
 pub mod usage;
 mod words;
