@@ -3,7 +3,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use postgres::Client;
 
 use crate::ground::{DB, Ground, server};
 use crate::options::Options;
@@ -65,26 +67,14 @@ fn compare(
     let mut changes = 0;
     let mut rows = Vec::new();
     thread::scope(|scope| {
-        let mut author = ground.cluster.client(DB);
-        let changing = scope.spawn(|| {
-            let mut count = 0;
-            let mut next = Instant::now() + BETWEEN_CHANGES;
-            while !done.load(Ordering::Relaxed) {
-                thread::park_timeout(next.saturating_duration_since(Instant::now()));
-                if Instant::now() >= next {
-                    author.batch_execute(&change(count)).expect("a change of policy");
-                    count += 1;
-                    next += BETWEEN_CHANGES;
-                }
-            }
-            count
-        });
+        let author = ground.cluster.client(DB);
+        let changing = scope.spawn(|| change_until(&done, author));
+        let _ends_with_us = Sets(&done);
         for _ in 0..3 {
             let ours = sample(ground, "ours", functions, calls);
             rows.push((ours, sample(ground, "plain", functions, calls / 5)));
         }
         done.store(true, Ordering::Relaxed);
-        changing.thread().unpark();
         changes = changing.join().expect("the author of changes");
     });
     let medians: Vec<f64> = rows.iter().map(|(ours, _)| ours[0]).collect();
@@ -110,6 +100,26 @@ fn compare(
             .map(|(round, (ours, plain))| (format!("round {}", round + 1), [*ours, *plain].concat()))
             .collect(),
     });
+}
+
+/// A change every second; returns how many.
+fn change_until(done: &AtomicBool, mut author: Client) -> usize {
+    let mut count = 0;
+    while !done.load(Ordering::Relaxed) {
+        author.batch_execute(&change(count)).expect("a change of policy");
+        count += 1;
+        thread::sleep(BETWEEN_CHANGES);
+    }
+    count
+}
+
+/// Set when it goes, so that a measurement that panics does not wait for the author for ever.
+struct Sets<'a>(&'a AtomicBool);
+
+impl Drop for Sets<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Median, mean and 99th percentile of so many calls, in microseconds.
