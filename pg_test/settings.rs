@@ -16,6 +16,16 @@ fn settings_begin_with_the_documented_defaults() {
     let week = Some(Duration::from_secs(7 * 24 * 3_600));
     assert_eq!(settings::event_retention(), week);
     assert_eq!(settings::attempt_retention(), week);
+    assert_eq!(
+        settings::decision_retention(),
+        Some(Duration::from_secs(30 * 24 * 3_600))
+    );
+    assert_eq!(settings::reservation_timeout(), Duration::from_secs(600));
+    assert_eq!(
+        (settings::max_policy_agents(), settings::max_reservations()),
+        (4_096, 16_384)
+    );
+    assert_eq!(settings::decision_buffer_bytes(), 16 << 20);
     assert_eq!(settings::rescan_interval(), Duration::from_secs(5));
     assert_eq!(settings::shutdown_grace(), Duration::from_secs(5));
     assert_eq!(settings::idempotency_window(), Duration::from_secs(24 * 3_600));

@@ -90,6 +90,11 @@ pgrx::extension_sql_file!(
     name = "policies",
     requires = ["events"]
 );
+pgrx::extension_sql_file!(
+    "../sql/install/14_decisions.sql",
+    name = "decisions",
+    requires = ["policies"]
+);
 pgrx::extension_sql_file!("../sql/install/90_rights.sql", name = "rights", finalize);
 
 /// Called when the library is loaded: by the postmaster when it is preloaded, else by the first backend that needs it.
@@ -99,6 +104,7 @@ pub extern "C-unwind" fn _PG_init() {
         return;
     }
     pg::server::silence_backtraces();
+    pg::server::start_steady_clock();
     settings::define();
     pg::init();
     if pg::server::is_preloading() {

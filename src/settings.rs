@@ -60,6 +60,11 @@ static TLS_CA_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>:
 static TLS_CERTIFICATE_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TLS_KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static DNS_CACHE: GucSetting<i32> = GucSetting::<i32>::new(0);
+static DECISION_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30 * 24 * 60);
+static RESERVATION_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(600);
+static MAX_POLICY_AGENTS: GucSetting<i32> = GucSetting::<i32>::new(4_096);
+static MAX_RESERVATIONS: GucSetting<i32> = GucSetting::<i32>::new(16_384);
+static DECISION_BUFFER: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024);
 static SCHEDULER_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 
 /// `tms.dispatch`.
@@ -151,6 +156,26 @@ pub(crate) fn tls_client_files() -> Option<(PathBuf, PathBuf)> {
 pub(crate) fn dns_cache() -> Duration {
     Duration::from_secs(unsigned(DNS_CACHE.get()) as u64)
 }
+/// `tms.decision_retention`; `None`: kept for ever.
+pub(crate) fn decision_retention() -> Option<Duration> {
+    minutes(DECISION_RETENTION.get())
+}
+/// `tms.reservation_timeout`.
+pub(crate) fn reservation_timeout() -> Duration {
+    Duration::from_secs(unsigned(RESERVATION_TIMEOUT.get()) as u64)
+}
+/// `tms.max_policy_agents`.
+pub(crate) fn max_policy_agents() -> usize {
+    unsigned(MAX_POLICY_AGENTS.get())
+}
+/// `tms.max_reservations`.
+pub(crate) fn max_reservations() -> usize {
+    unsigned(MAX_RESERVATIONS.get())
+}
+/// `tms.decision_buffer` in bytes.
+pub(crate) fn decision_buffer_bytes() -> usize {
+    unsigned(DECISION_BUFFER.get()) * 1024
+}
 /// `tms.scheduler_interval`.
 pub(crate) fn scheduler_interval() -> Duration {
     millis(SCHEDULER_INTERVAL.get())
@@ -184,6 +209,10 @@ pub(crate) fn define() {
     define_connections();
     define_ways_out();
     define_retention();
+    define_policies();
+    if crate::pg::server::is_preloading() {
+        define_shared_memory();
+    }
     crate::pg::server::reserve_setting_prefix();
 }
 
@@ -385,6 +414,66 @@ fn define_retention() {
         (1_000, 3_600_000),
         GucFlags::UNIT_MS,
     );
+}
+
+fn define_policies() {
+    int(
+        c"tms.reservation_timeout",
+        c"How long a call that was let through and never released counts as running.",
+        c"Longer than a call of a model or a service takes, short enough that what was forgotten does not block an agent for long.",
+        &RESERVATION_TIMEOUT,
+        (1, 24 * 3_600),
+        GucFlags::UNIT_S,
+    );
+    int(
+        c"tms.decision_retention",
+        c"How long decisions are kept in tms.policy_decisions; -1: for ever.",
+        c"A month: long enough to try a new policy on, short enough for a table that grows with every call.",
+        &DECISION_RETENTION,
+        (-1, 10 * 365 * 24 * 60),
+        GucFlags::UNIT_MIN,
+    );
+}
+
+/// What only a new server can have in another size. Where the library is not preloaded there is no shared memory to size.
+fn define_shared_memory() {
+    for (name, short, long, setting, range, unit) in [
+        (
+            c"tms.max_policy_agents",
+            c"Agents whose limits are kept in shared memory at one time, counted by company.",
+            c"About 450 bytes each. An agent gives its place up when none of its calls runs or counts; when all are taken, others are refused.",
+            &MAX_POLICY_AGENTS,
+            (16, 1_000_000),
+            GucFlags::default(),
+        ),
+        (
+            c"tms.max_reservations",
+            c"Calls of agents that may run at one time, over all databases.",
+            c"About 100 bytes each; far more than a server has sessions, since a reservation outlives its transaction. When all are taken, calls are refused.",
+            &MAX_RESERVATIONS,
+            (16, 1_000_000),
+            GucFlags::default(),
+        ),
+        (
+            c"tms.decision_buffer",
+            c"Shared memory for decisions on their way to tms.policy_decisions.",
+            c"Half a second of some 30,000 decisions a second with small inputs. A company may have a quarter of it; denials are kept before others.",
+            &DECISION_BUFFER,
+            (64, 1024 * 1024),
+            GucFlags::UNIT_KB,
+        ),
+    ] {
+        GucRegistry::define_int_guc(
+            name,
+            short,
+            long,
+            setting,
+            range.0,
+            range.1,
+            GucContext::Postmaster,
+            unit,
+        );
+    }
 }
 
 fn string(

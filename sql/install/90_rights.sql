@@ -73,6 +73,7 @@ SELECT pg_catalog.pg_extension_config_dump('tms.webhook_receipts', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.policies', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.policy_heads', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.policy_changes', '');
+SELECT pg_catalog.pg_extension_config_dump('tms.policy_decisions', '');
 
 -- Says what is missing when the server was not started with the library.
 SELECT tms.notice_unless_preloaded();

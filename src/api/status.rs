@@ -172,6 +172,16 @@ fn workers(slot: &Slot, oid: u32, counted: bool) -> [Line; 2] {
             count(&counters.wakeups),
         );
         rounds = format!("{} rounds", count(&slot.scheduler_wakeups));
+        let (denials, others) = (
+            count(&slot.decisions.dropped_denials),
+            count(&slot.decisions.dropped_others),
+        );
+        if denials + others > 0 {
+            rounds += &format!(
+                "; {} decisions were dropped for want of room (tms.decision_buffer), {denials} of them denials",
+                denials + others
+            );
+        }
     }
     [
         line("dispatcher", slot.dispatcher.pid(), dispatched),

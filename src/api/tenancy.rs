@@ -180,6 +180,7 @@ const READ_STATUS: &[Grant] = &[
     ("SELECT", "TABLE tms.policies"),
     ("SELECT", "TABLE tms.policy_heads"),
     ("SELECT", "TABLE tms.policy_changes"),
+    ("SELECT", "TABLE tms.policy_decisions"),
     ("EXECUTE", "FUNCTION {f}.tms_worker_status()"),
     ("EXECUTE", "FUNCTION {f}.tms_event_explain(uuid)"),
     ("EXECUTE", "FUNCTION {f}.tms_policy_allowed(text, uuid)"),

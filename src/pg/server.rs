@@ -1,6 +1,8 @@
 //! Facts about this server and this process, and the clock.
 
 use std::ffi::CStr;
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use pgrx::pg_sys;
 
@@ -44,6 +46,21 @@ pub(crate) fn pid() -> i32 {
 pub(crate) fn now() -> i64 {
     // SAFETY: reads the clock.
     unsafe { pg_sys::GetCurrentTimestamp() }
+}
+
+/// When the library was loaded: by the postmaster, of which every process inherits it.
+static LOADED: OnceLock<Instant> = OnceLock::new();
+
+/// The clock that cannot be set begins; called from `_PG_init`.
+pub(crate) fn start_steady_clock() {
+    LOADED.get_or_init(Instant::now);
+}
+
+/// Nanoseconds of a clock that goes on whatever happens to the time of day, the same in all processes of a server that has
+/// preloaded the library. It begins anew with the server.
+pub(crate) fn steady_nanos() -> u64 {
+    let passed = LOADED.get_or_init(Instant::now).elapsed();
+    u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Start of the current transaction, what `now()` answers.

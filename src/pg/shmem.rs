@@ -120,6 +120,19 @@ pub(crate) struct Counters {
     pub(crate) wakeups: AtomicU64,
 }
 
+/// Decisions of agents' policies that wait for the scheduler to write them down.
+#[derive(Default)]
+pub(crate) struct Decisions {
+    /// There are some. Set by whoever puts the first one there, which wakes the scheduler.
+    pub(crate) noted: AtomicBool,
+    /// There are many: they should not wait.
+    pub(crate) urgent: AtomicBool,
+    /// Denials that were lost for want of room since the server started.
+    pub(crate) dropped_denials: AtomicU64,
+    /// The same of calls that were allowed or asked about.
+    pub(crate) dropped_others: AtomicU64,
+}
+
 /// One database.
 pub(crate) struct Slot {
     /// OID of the database; 0: the slot is free.
@@ -149,6 +162,7 @@ pub(crate) struct Slot {
     pub(crate) targets_changed: AtomicBool,
     pub(crate) counters: Counters,
     pub(crate) scheduler_wakeups: AtomicU64,
+    pub(crate) decisions: Decisions,
     /// How often a worker of this database ended with an error since it last ran for a minute.
     pub(crate) failures: AtomicU32,
     /// The log says that library and extension do not fit.
@@ -202,6 +216,8 @@ impl Slot {
             &self.counters.failed,
             &self.counters.dead,
             &self.counters.in_flight,
+            &self.decisions.dropped_denials,
+            &self.decisions.dropped_others,
         ] {
             counter.store(0, Ordering::SeqCst);
         }
@@ -210,9 +226,9 @@ impl Slot {
         self.database.store(database, Ordering::SeqCst);
     }
 
-    /// Gives the slot back.
+    /// Gives the slot back: the database is gone, or the extension in it.
     pub(crate) fn release(&self) {
-        self.database.store(0, Ordering::SeqCst);
+        super::journal::forget(self.database.swap(0, Ordering::SeqCst));
         self.set_state(State::Unknown);
     }
 }
@@ -302,6 +318,8 @@ unsafe extern "C-unwind" fn on_request() {
             pg_sys::ffi::pg_guard_ffi_boundary(|| previous());
         }
         pg_sys::RequestAddinShmemSpace(size_of::<Shared>());
+        super::limits::request();
+        super::journal::request();
     }
 }
 
@@ -320,5 +338,7 @@ unsafe extern "C-unwind" fn on_startup() {
             region.write_bytes(0, 1);
         }
         SHARED.store(region, Ordering::SeqCst);
+        super::limits::set_up();
+        super::journal::set_up();
     }
 }

@@ -189,6 +189,14 @@ pub(crate) fn transaction<R>(work: impl FnOnce() -> R) -> Result<R, Failed> {
     }
 }
 
+/// The same, and on disk once it answers, which is otherwise too much to wait for.
+pub(crate) fn durable_transaction<R>(work: impl FnOnce() -> R) -> Result<R, Failed> {
+    set_option(c"synchronous_commit", c"local");
+    let outcome = transaction(work);
+    set_option(c"synchronous_commit", c"off");
+    outcome
+}
+
 fn describe(error: pg_sys::panic::CaughtError) -> Failed {
     use pg_sys::panic::CaughtError::{ErrorReport, PostgresError, RustPanic};
     let report = match &error {

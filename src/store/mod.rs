@@ -2,6 +2,7 @@
 
 pub(crate) mod attempts;
 pub(crate) mod catalog;
+pub(crate) mod decisions;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod health;

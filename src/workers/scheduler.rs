@@ -1,11 +1,16 @@
-//! The scheduler: what comes round by the clock. In this release: retention, and bindings of roles that are gone.
+//! The scheduler: what comes round by the clock. In this release: retention, bindings of roles that are gone, limits of agents
+//! that nobody releases, and decisions on their way from shared memory to their table ([`journal`]).
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::pg::shmem::Slot;
-use crate::pg::{server, spi, wake, worker};
+use crate::pg::{limits, server, spi, wake, worker};
 use crate::{settings, store, workers};
+
+mod journal;
+
+use journal::Flush;
 
 /// Rows a purge takes in one transaction: small enough that nobody waits for its locks.
 const BATCH: i64 = 1_000;
@@ -22,24 +27,42 @@ pub(crate) fn run(database: u32) {
     store::events::pin_plans();
     worker::set_option(c"lock_timeout", c"1s");
     let mut purge = store::retention::Purge::default();
-    let mut sweep_due = Instant::now();
+    let mut flush = Flush::new();
+    let (mut round_due, mut sweep_due) = (Instant::now(), Instant::now());
     while !worker::stopping() && !slot.must_leave() {
-        worker::reload_if_asked();
+        let is_reloaded = worker::reload_if_asked();
         slot.scheduler_wakeups.fetch_add(1, Ordering::Relaxed);
-        worker::show_busy("retention");
-        let more = match worker::transaction(|| round(&mut purge, Instant::now() >= sweep_due)) {
-            Ok(more) => more,
-            Err(failed) if failed.is_passing() => false,
-            Err(failed) => return give_up(slot, &failed),
-        };
-        if Instant::now() >= sweep_due {
-            sweep_due = Instant::now() + SWEEP_INTERVAL;
+        if flush.is_due(slot) {
+            worker::show_busy("decisions");
+            if let Err(failed) = flush.write(slot) {
+                return give_up(slot, &failed);
+            }
+        }
+        let now = Instant::now();
+        if is_reloaded || now >= round_due {
+            worker::show_busy("retention");
+            limits::sweep();
+            let more = match worker::transaction(|| round(&mut purge, now >= sweep_due)) {
+                Ok(more) => more,
+                Err(failed) if failed.is_passing() => false,
+                Err(failed) => return give_up(slot, &failed),
+            };
+            if now >= sweep_due {
+                sweep_due = now + SWEEP_INTERVAL;
+            }
+            round_due = Instant::now()
+                + if more {
+                    Duration::ZERO
+                } else {
+                    settings::scheduler_interval()
+                };
         }
         worker::show_idle("waiting for the next round");
-        if !more {
-            worker::wait(None, Some(settings::scheduler_interval()));
-        }
+        let next = flush.due().map_or(round_due, |due| due.min(round_due));
+        worker::wait(None, Some(next.saturating_duration_since(Instant::now())));
     }
+    // A server that stops has nobody to write it later. What cannot be written now stays for whoever takes this place next.
+    drop(flush.write(slot));
 }
 
 /// One round; true when there is more to do at once.
@@ -62,7 +85,9 @@ fn round(purge: &mut store::retention::Purge, sweep: bool) -> bool {
         )
     });
     let receipts = store::webhooks::purge(now, BATCH);
-    events || attempts || keys || receipts
+    let decisions =
+        settings::decision_retention().is_some_and(|age| store::decisions::purge(now, micros(age), BATCH));
+    events || attempts || keys || receipts || decisions
 }
 
 fn micros(age: Duration) -> i64 {

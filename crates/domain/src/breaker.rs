@@ -98,6 +98,35 @@ impl Breaker {
         }
     }
 
+    /// A breaker that counts and never opens by itself, for one whose policy is not known yet.
+    #[must_use]
+    pub fn idle() -> Self {
+        Self::new(Policy {
+            failure_ratio: f64::INFINITY,
+            ..Policy::default()
+        })
+    }
+
+    /// Goes by another policy from now on. What was counted stays, unless it was counted over another length of time; a
+    /// breaker that is open stays so for as long as it was told, and trials that have begun are finished as they were begun.
+    pub fn follow(&mut self, policy: Policy) {
+        if policy.window != self.policy.window
+            && let Phase::Closed(window) = &mut self.phase
+        {
+            *window = Window::new(policy.window);
+        }
+        self.policy = policy;
+    }
+
+    /// Whether nothing is remembered that could make a difference: a new one would do the same.
+    pub fn is_quiet(&mut self, now: u64) -> bool {
+        let now = self.advance(now);
+        match &self.phase {
+            Phase::Closed(window) => window.is_over(now),
+            Phase::Open { .. } | Phase::HalfOpen { .. } => false,
+        }
+    }
+
     /// How many calls may start now: any number while closed, none while open, what is left of the trials while
     /// half-open.
     pub fn admits(&mut self, now: u64) -> usize {

@@ -3,7 +3,8 @@
 //! A policy document is YAML, read as a whole or not at all ([`document`]). Each agent's policy is known by the digest of
 //! its canonical form ([`canonical`]) and differs from another in a list of changes ([`diff`]). What it decides is split by
 //! what the decision needs to know: the function's name alone ([`decide`]), what has been used ([`limits`]), or a moment
-//! in shared memory ([`gcra`]). Breakers are [`crate::breaker`]'s.
+//! in shared memory ([`gcra`], [`ledger`]). Breakers are [`crate::breaker`]'s. What was decided waits in [`journal`] until it is
+//! written down.
 
 use crate::problem::Problem;
 use crate::shown::quoted;
@@ -16,6 +17,8 @@ pub mod diff;
 pub mod document;
 pub mod functions;
 pub mod gcra;
+pub mod journal;
+pub mod ledger;
 pub mod limits;
 pub mod replay;
 mod section;

@@ -283,3 +283,46 @@ fn states_have_names() {
     let names = [State::Closed, State::Open { until: 1 }, State::HalfOpen].map(State::as_str);
     assert_eq!(names, ["closed", "open", "half-open"]);
 }
+
+#[test]
+fn another_policy_keeps_what_was_counted_over_the_same_time() {
+    let strict = Policy {
+        minimum_calls: 2,
+        ..Policy::default()
+    };
+    let mut breaker = Breaker::idle();
+    for _ in 0..100 {
+        breaker.record(1_000, false);
+    }
+    assert_eq!(breaker.state(1_000), State::Closed);
+    breaker.follow(strict);
+    breaker.record(1_001, false);
+    assert!(matches!(breaker.state(1_001), State::Open { .. }));
+
+    let mut breaker = Breaker::idle();
+    breaker.record(1_000, false);
+    breaker.follow(Policy {
+        window: Duration::from_secs(5),
+        ..strict
+    });
+    breaker.record(1_001, false);
+    assert_eq!(breaker.state(1_001), State::Closed, "counted anew");
+}
+
+#[test]
+fn a_breaker_is_quiet_when_nothing_it_remembers_makes_a_difference() {
+    let policy = Policy {
+        minimum_calls: 2,
+        ..Policy::default()
+    };
+    let mut breaker = Breaker::new(policy);
+    assert!(breaker.is_quiet(0));
+    breaker.record(1_000, true);
+    assert!(!breaker.is_quiet(1_000));
+    assert!(!breaker.is_quiet(59_000));
+    assert!(breaker.is_quiet(61_000));
+    breaker.record(61_000, false);
+    breaker.record(61_000, false);
+    assert!(!breaker.is_quiet(61_000), "open");
+    assert!(!breaker.is_quiet(1_000_000), "half-open");
+}

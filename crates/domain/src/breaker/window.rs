@@ -44,6 +44,11 @@ impl Window {
         slice.failures += u64::from(!ok);
     }
 
+    /// Whether every call that was counted is too long ago to count.
+    pub(super) fn is_over(&self, now_ms: u128) -> bool {
+        self.calls() == 0 || now_ms / self.slice_ms >= self.current + SLICES as u128
+    }
+
     pub(super) fn calls(&self) -> u64 {
         self.slices.iter().map(|slice| slice.calls).sum()
     }

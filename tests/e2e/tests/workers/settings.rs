@@ -16,7 +16,13 @@ const TEXTS: [&str; 6] = [
     "tms.tls_key_file",
 ];
 /// Numbers that count things, and so have no unit.
-const PLAIN: [&str; 3] = ["tms.default_max_retries", "tms.io_threads", "tms.max_in_flight"];
+const PLAIN: [&str; 5] = [
+    "tms.default_max_retries",
+    "tms.io_threads",
+    "tms.max_in_flight",
+    "tms.max_policy_agents",
+    "tms.max_reservations",
+];
 
 #[test]
 fn each_setting_has_a_description_and_a_range() {
