@@ -8,6 +8,9 @@ use tms_domain::shown::quoted;
 /// What every fallible function of the extension returns; pgrx keeps SQLSTATE, DETAIL and HINT of it.
 pub(crate) type Result<T> = std::result::Result<T, ErrorReport>;
 
+/// What to do where shared memory or workers are missing.
+pub(crate) const PRELOAD_HINT: &str = "Add tms to shared_preload_libraries and restart the server.";
+
 fn report(code: PgSqlErrorCode, message: String) -> ErrorReport {
     ErrorReport::new(code, message, "tms")
 }
@@ -49,6 +52,16 @@ pub(crate) fn no_randomness() -> ErrorReport {
     )
     .set_detail("The operating system's generator did not answer.")
     .set_hint("Call again; see the server's log if it happens again.")
+}
+
+/// 55000: what lives in shared memory, on a server without it.
+pub(crate) fn not_preloaded(what: &str) -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("{what} need shared memory, which tms does not have on this server"),
+    )
+    .set_detail("The library is not in shared_preload_libraries.")
+    .set_hint(PRELOAD_HINT)
 }
 
 /// 22004: an argument that must have a value has none.

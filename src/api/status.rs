@@ -5,10 +5,9 @@ use std::sync::atomic::Ordering;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
+use crate::errors::PRELOAD_HINT;
 use crate::pg::shmem::{self, Shared, Slot, State};
 use crate::pg::{roles, server};
-
-const PRELOAD_HINT: &str = "Add tms to shared_preload_libraries and restart the server.";
 
 #[pg_extern(sql = false)]
 fn tms_version() -> &'static str {

@@ -85,6 +85,11 @@ fn with<R>(work: impl FnOnce(&mut Ledger<'_>) -> R) -> Option<R> {
         .flatten()
 }
 
+/// Whether the library was preloaded.
+pub(crate) fn is_there() -> bool {
+    LOCK.is_there()
+}
+
 /// An agent of a company, or of the platform, in this database.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Agent<'a> {
@@ -146,11 +151,6 @@ pub(crate) fn release(id: &[u8; 16], company: Option<[u8; 16]>, outcome: Outcome
 pub(crate) fn sweep() {
     let now = server::steady_nanos();
     with(|ledger| ledger.sweep(now, server::is_live_backend));
-}
-
-/// Agents and reservations in the tables, of all databases; `None` when the library was not preloaded.
-pub(crate) fn counts() -> Option<(u32, u32)> {
-    with(|ledger| (ledger.counts.agents(), ledger.counts.held()))
 }
 
 fn remember(id: [u8; 16]) {

@@ -38,6 +38,11 @@ impl Lock {
         self.lock.store(lock, Ordering::SeqCst);
     }
 
+    /// Whether there is shared memory at all.
+    pub(super) fn is_there(&self) -> bool {
+        !self.lock.load(Ordering::SeqCst).is_null()
+    }
+
     /// Runs `work` while nobody else runs any under this lock; `None` when the library was not preloaded. After an error in
     /// `work` the transaction's abort lets go of the lock.
     pub(super) fn with<R>(&self, work: impl FnOnce() -> R) -> Option<R> {

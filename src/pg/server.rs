@@ -48,6 +48,12 @@ pub(crate) fn now() -> i64 {
     unsafe { pg_sys::GetCurrentTimestamp() }
 }
 
+/// Raises 25006 on a standby, for a function that would leave something behind there.
+pub(crate) fn refuse_during_recovery(function: &CStr) {
+    // SAFETY: the name is NUL-terminated.
+    unsafe { pg_sys::PreventCommandDuringRecovery(function.as_ptr()) }
+}
+
 /// When the library was loaded: by the postmaster, of which every process inherits it.
 static LOADED: OnceLock<Instant> = OnceLock::new();
 

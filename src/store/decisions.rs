@@ -5,17 +5,21 @@ use pgrx::pg_sys::{INT8OID, TEXTARRAYOID, UUIDOID};
 use crate::pg::server::PG_EPOCH_US;
 use crate::pg::spi::{self, Arg, Statement};
 
-/// Writes records down, each the text of a JSON object with the table's columns. One that is there already is left alone.
+/// Writes records down, each the text of a JSON object with the table's columns; for decided_at it has
+/// decided_us, microseconds since 1970. One that is there already is left alone.
 pub(crate) fn write(records: Vec<Option<String>>) {
     static WRITE: Statement = Statement::new(
         c"INSERT INTO tms.policy_decisions
                  (id, decided_at, company_id, agent_name, fn_name, decision, effective, reason, rule, mode, policy_version,
                   policy_sha256, input_sha256, input, usage, latency_us)
-          SELECT d.id, d.decided_at, d.company_id, d.agent_name, d.fn_name, d.decision, d.effective, d.reason, d.rule, d.mode,
+          SELECT d.id,
+                 'epoch'::pg_catalog.timestamptz OPERATOR(pg_catalog.+)
+                 ('1 microsecond'::pg_catalog.interval OPERATOR(pg_catalog.*) d.decided_us),
+                 d.company_id, d.agent_name, d.fn_name, d.decision, d.effective, d.reason, d.rule, d.mode,
                  d.policy_version, d.policy_sha256, d.input_sha256, d.input, d.usage, d.latency_us
             FROM pg_catalog.unnest($1) AS r (record)
            CROSS JOIN LATERAL pg_catalog.jsonb_to_record(r.record::pg_catalog.jsonb)
-                 AS d (id pg_catalog.uuid, decided_at pg_catalog.timestamptz, company_id pg_catalog.uuid,
+                 AS d (id pg_catalog.uuid, decided_us pg_catalog.float8, company_id pg_catalog.uuid,
                        agent_name pg_catalog.text, fn_name pg_catalog.text, decision pg_catalog.text,
                        effective pg_catalog.text, reason pg_catalog.text, rule pg_catalog.text, mode pg_catalog.text,
                        policy_version pg_catalog.int4, policy_sha256 pg_catalog.text, input_sha256 pg_catalog.text,
