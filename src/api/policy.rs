@@ -1,5 +1,6 @@
 //! Policies: `tms_policy_load`, `tms_policy_rollback`, `tms_policy_allowed`, `tms_policy_explain`, `tms_policy_check`.
 //!
+//! - [`enforce`]: a call that is let through or stopped, and its end    - [`record`]: what was decided, for the table
 //! - [`judge`]: what lists say to a call        - [`limits`]: what limits say to it
 //! - [`check`]: a call that is asked about       - [`verdict`]: the answer, as jsonb
 //! - [`redaction`]: the payload of the answer    - [`story`]: a policy in words
@@ -15,8 +16,10 @@ use crate::pg::roles;
 use crate::store::policies::{self, Company, RolledBack, Version};
 
 pub(crate) mod check;
+pub(crate) mod enforce;
 pub(crate) mod judge;
 pub(crate) mod limits;
+mod record;
 pub(crate) mod redaction;
 mod story;
 pub(crate) mod verdict;

@@ -251,6 +251,11 @@ const OPERATE: &[Grant] = &[
 const ACT: &[Grant] = &[
     (
         "EXECUTE",
+        "FUNCTION {f}.tms_policy_enforce(text, text, jsonb, jsonb, uuid)",
+    ),
+    ("EXECUTE", "FUNCTION {f}.tms_policy_release(uuid, text, jsonb)"),
+    (
+        "EXECUTE",
         "FUNCTION {f}.tms_policy_check(text, text, jsonb, jsonb, uuid)",
     ),
     ("EXECUTE", "FUNCTION {f}.tms_policy_allowed(text, uuid)"),

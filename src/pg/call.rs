@@ -189,6 +189,28 @@ pub extern "C-unwind" fn tms_policy_check(fcinfo: pg_sys::FunctionCallInfo) -> p
     }
 }
 
+declare_v1!(pg_finfo_tms_policy_enforce);
+/// `tms_policy_enforce`: see [`crate::api::policy::enforce::enforce`].
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_policy_enforce(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    match crate::api::policy::enforce::enforce(&Arguments(fcinfo)) {
+        Ok(verdict) => verdict,
+        Err(error) => raise(error),
+    }
+}
+
+declare_v1!(pg_finfo_tms_policy_release);
+/// `tms_policy_release`: see [`crate::api::policy::enforce::release`].
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_policy_release(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    match crate::api::policy::enforce::release(&Arguments(fcinfo)) {
+        Ok(released) => pg_sys::Datum::from(released),
+        Err(error) => raise(error),
+    }
+}
+
 fn empty_uuid_array() -> pg_sys::Datum {
     // SAFETY: makes an array of no elements in the current context.
     unsafe { pg_sys::Datum::from(pg_sys::construct_empty_array(pg_sys::UUIDOID)) }

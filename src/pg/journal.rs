@@ -111,12 +111,12 @@ fn count_dropped(about: &About) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The oldest records of this database, with their numbers; they stay until [`remove`] is called with those.
-pub(crate) fn oldest(most: usize, bytes: usize) -> Vec<(u64, Vec<u8>)> {
+/// The oldest records of this database, with their numbers; they stay until [`remove`] or [`put_back`] is called with those.
+pub(crate) fn take(most: usize, bytes: usize) -> Vec<(u64, Vec<u8>)> {
     let mut found = Vec::new();
     let database = server::database();
     with(|journal| {
-        journal.copy(database, most, bytes, |number, record| {
+        journal.take(database, most, bytes, |number, record| {
             found.push((number, record));
         });
     });
@@ -126,6 +126,11 @@ pub(crate) fn oldest(most: usize, bytes: usize) -> Vec<(u64, Vec<u8>)> {
 /// Takes records out that were written down.
 pub(crate) fn remove(numbers: &[u64]) {
     with(|journal| journal.remove(numbers));
+}
+
+/// Leaves records to a later time; answers how many of them are lost, for they had to go meanwhile.
+pub(crate) fn put_back(numbers: &[u64]) -> usize {
+    with(|journal| journal.put_back(numbers)).unwrap_or(0)
 }
 
 /// Takes everything out that waits for a database which is gone.

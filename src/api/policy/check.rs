@@ -48,7 +48,8 @@ impl Call {
     }
 }
 
-fn read_usage(usage: pg_sys::Datum) -> Result<Usage> {
+/// What a call says it uses.
+pub(super) fn read_usage(usage: pg_sys::Datum) -> Result<Usage> {
     let size = jsonb::size(usage);
     if size > LARGEST_USAGE {
         return Err(errors::out_of_range(
@@ -64,23 +65,17 @@ fn read_usage(usage: pg_sys::Datum) -> Result<Usage> {
 /// `tms_policy_check(agent_name, fn_name, payload, usage, company_id)`: what would become of the call.
 pub(crate) fn check(arguments: &Arguments) -> Result<pg_sys::Datum> {
     let call = Call::read("tms_policy_check", arguments)?;
-    Ok(verdict::of(&judge(&call), call.payload, None))
+    Ok(verdict::of(&judge(&call)?, call.payload, None))
 }
 
 /// Limits are asked about what would run now: what waits for a person is judged again when it does.
-fn judge(call: &Call) -> Judged {
+fn judge(call: &Call) -> Result<Judged> {
     let judged = judge::by_lists(&call.agent, &call.function, &call.company);
     let (Decision::Allow, Some(policy)) = (judged.decision, judged.policy.as_deref()) else {
-        return judged;
+        return Ok(judged);
     };
-    match limits::peek(policy, &call.company, &call.usage) {
+    Ok(match limits::peek(policy, call)? {
         None => judged,
-        Some(refusal) => Judged {
-            decision: Decision::Deny,
-            rule: refusal.rule,
-            reason: refusal.reason,
-            retry_after_ms: refusal.retry_after_ms,
-            ..judged
-        },
-    }
+        Some(refusal) => refusal.of(judged),
+    })
 }

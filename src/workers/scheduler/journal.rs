@@ -50,21 +50,23 @@ impl Flush {
     pub(super) fn write(&mut self, slot: &Slot) -> Result<(), Failed> {
         self.due = None;
         loop {
-            let records = journal::oldest(BATCH, BATCH_BYTES);
+            let records = journal::take(BATCH, BATCH_BYTES);
             if records.is_empty() {
                 return Ok(());
             }
-            match write(&records) {
-                Ok(()) => {}
-                Err(failed) if failed.is_passing() => {
-                    self.due = Some(Instant::now() + PATIENCE);
-                    return Ok(());
-                }
-                Err(failed) if failed.is_of_the_row() => write_one_by_one(slot, &records)?,
-                Err(failed) => return Err(failed),
-            }
             let numbers: Vec<u64> = records.iter().map(|(number, _)| *number).collect();
-            journal::remove(&numbers);
+            let written = match write(&records) {
+                Err(failed) if failed.is_of_the_row() => write_one_by_one(slot, &records),
+                written => written,
+            };
+            let Err(failed) = written else {
+                journal::remove(&numbers);
+                continue;
+            };
+            let lost = journal::put_back(&numbers) as u64;
+            slot.decisions.dropped_others.fetch_add(lost, Ordering::Relaxed);
+            self.due = Some(Instant::now() + PATIENCE);
+            return if failed.is_passing() { Ok(()) } else { Err(failed) };
         }
     }
 }

@@ -34,6 +34,8 @@ pub struct Block {
     length: u32,
     number: u64,
     is_denial: bool,
+    /// Somebody writes it down at this moment.
+    is_taken: bool,
     bytes: [u8; ROOM],
 }
 
@@ -50,6 +52,7 @@ impl Block {
             length: 0,
             number: 0,
             is_denial: false,
+            is_taken: false,
             bytes: [0; ROOM],
         }
     }
@@ -144,9 +147,10 @@ impl Journal<'_> {
         self.counts.free_blocks <= number(self.blocks.len() / 2) || self.counts.cells[cell] >= share / 2
     }
 
-    /// Shows the oldest records of a database, denials first, until there are `most` of them or `bytes` of bytes. They stay
-    /// where they are until [`Journal::remove`] is called with their numbers.
-    pub fn copy(&self, database: u32, most: usize, bytes: usize, mut visit: impl FnMut(u64, Vec<u8>)) {
+    /// Takes the oldest records of a database to be written down, denials first, until there are `most` of them or `bytes` of
+    /// bytes. They stay where they are until [`Journal::remove`] or [`Journal::put_back`] is called with their numbers; one that
+    /// has to go meanwhile is not told of, for it may be on record already.
+    pub fn take(&mut self, database: u32, most: usize, bytes: usize, mut visit: impl FnMut(u64, Vec<u8>)) {
         let (mut count, mut size) = (0, 0);
         for queue in [true, false] {
             let mut next = place(self.counts.queues[usize::from(queue)].oldest);
@@ -154,19 +158,35 @@ impl Journal<'_> {
                 if count >= most || size >= bytes {
                     return;
                 }
-                let block = &self.blocks[index];
+                let block = &mut self.blocks[index];
+                next = place(block.newer);
                 if block.database == database {
+                    block.is_taken = true;
                     count += 1;
                     size += block.length as usize;
                     visit(block.number, self.read(index));
                 }
-                next = place(block.newer);
             }
         }
     }
 
+    /// Gives up writing records down for now. Answers how many of them had to go meanwhile: those are lost.
+    pub fn put_back(&mut self, numbers: &[u64]) -> usize {
+        let mut found = 0;
+        self.visit(numbers, |journal, index| {
+            journal.blocks[index].is_taken = false;
+            found += 1;
+        });
+        numbers.len().saturating_sub(found)
+    }
+
     /// Takes records out that were written down; those that went in between are gone already.
     pub fn remove(&mut self, numbers: &[u64]) {
+        self.visit(numbers, Self::free);
+    }
+
+    /// The records of these numbers that are still there.
+    fn visit(&mut self, numbers: &[u64], mut work: impl FnMut(&mut Self, usize)) {
         let Some(last) = numbers.iter().max().copied() else {
             return;
         };
@@ -176,7 +196,7 @@ impl Journal<'_> {
             while let Some(index) = next.filter(|index| self.blocks[*index].number <= last) {
                 next = place(self.blocks[index].newer);
                 if numbers.contains(&self.blocks[index].number) {
-                    self.free(index);
+                    work(self, index);
                 }
             }
         }
@@ -207,11 +227,13 @@ impl Journal<'_> {
             let Some(index) = next else { return false };
             let block = &self.blocks[index];
             if cell.is_none_or(|cell| block.cell as usize == cell) {
-                dropped(&About {
-                    database: block.database,
-                    company: u64::from(block.cell),
-                    is_denial: false,
-                });
+                if !block.is_taken {
+                    dropped(&About {
+                        database: block.database,
+                        company: u64::from(block.cell),
+                        is_denial: false,
+                    });
+                }
                 self.free(index);
                 return true;
             }
@@ -256,6 +278,7 @@ impl Journal<'_> {
         block.length = number(bytes.len());
         block.number = self.counts.last_number;
         block.is_denial = about.is_denial;
+        block.is_taken = false;
     }
 
     fn read(&self, first: usize) -> Vec<u8> {

@@ -1,0 +1,10 @@
+//! Limits of agents and the record of what was decided: exact whoever calls, given back whatever becomes of a session, and kept
+//! whatever becomes of a transaction.
+
+mod breakers;
+mod ends;
+mod exact;
+mod records;
+mod rights;
+mod room;
+mod stage;
