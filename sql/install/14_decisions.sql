@@ -33,7 +33,7 @@ COMMENT ON COLUMN tms.policy_decisions.rule IS 'The rule that decided, as a path
 COMMENT ON COLUMN tms.policy_decisions.mode IS 'enforce or evaluate_only; NULL where there is no policy';
 COMMENT ON COLUMN tms.policy_decisions.policy_version IS 'Version of the agent''s policy; NULL where there is none';
 COMMENT ON COLUMN tms.policy_decisions.policy_sha256 IS 'Digest of that version''s canonical form, in hexadecimal';
-COMMENT ON COLUMN tms.policy_decisions.input_sha256 IS 'SHA-256 in hexadecimal of the payload''s jsonb text in UTF-8, before redaction: encode(sha256(convert_to(payload::text, ''UTF8'')), ''hex'')';
+COMMENT ON COLUMN tms.policy_decisions.input_sha256 IS 'SHA-256 in hexadecimal of the payload''s canonical text (RFC 8785, numbers to their last digit), before redaction';
 COMMENT ON COLUMN tms.policy_decisions.input IS 'The payload as redacted by the policy; where its text is longer than 8192 bytes, {"cut": its beginning, "bytes": its length}';
 COMMENT ON COLUMN tms.policy_decisions.usage IS 'What the caller said the call would use';
 COMMENT ON COLUMN tms.policy_decisions.latency_us IS 'How long the decision took, in microseconds';

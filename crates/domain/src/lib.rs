@@ -15,6 +15,7 @@
 //! | [`envelope`], [`signature`] | what is sent for an event, and whether a message is what its sender signed |
 //! | [`target`], [`endpoint`], [`headers`] | whether a target can be set as written |
 //! | [`keys`] | what a producer's keys may look like, and the number an ordering key is known by |
+//! | [`canonical_json`] | the one text that equal JSON is digested by |
 //! | [`names`], [`capability`], [`nearest`] | whether a name is one of ours, and which one was probably meant |
 //! | [`event_id`] | the bytes of an id that sorts by time |
 //! | [`slack`] | what Slack is sent for an event |
@@ -37,6 +38,7 @@
 
 pub mod backoff;
 pub mod breaker;
+pub mod canonical_json;
 pub mod capability;
 pub mod endpoint;
 pub mod envelope;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use pgrx::pg_sys;
 use serde_json::Value;
+use tms_domain::canonical_json;
 use tms_domain::policy::canonical;
 use tms_domain::policy::decide::Decision;
 use uuid::Uuid;
@@ -61,7 +62,10 @@ fn text(call: &Call, judged: &Judged, effective: Decision, took: Duration) -> St
         record.json("policy_version", &compiled.version.to_string());
         record.string("policy_sha256", Some(&compiled.sha256));
     }
-    record.string("input_sha256", Some(&canonical::digest(&payload)));
+    record.string(
+        "input_sha256",
+        Some(&canonical::digest(&canonical_json::text(&payload))),
+    );
     if let Some(shown) = redaction::shown(policy, call.payload) {
         record.json("input", &kept(shown, call.payload, &payload));
     }

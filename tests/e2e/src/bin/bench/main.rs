@@ -13,6 +13,7 @@
 mod batch;
 mod cpu;
 mod delivery;
+mod enforce;
 mod enqueue;
 mod everything;
 mod explain;

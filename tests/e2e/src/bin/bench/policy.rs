@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use postgres::Client;
 
+use crate::enforce;
 use crate::ground::{DB, Ground, server};
 use crate::options::Options;
 use crate::report::{Bound, Detail, Figure};
@@ -47,6 +48,7 @@ pub fn measure(options: &Options, figure: &mut Figure) {
         calls,
         false,
     );
+    enforce::measure(&mut ground, figure, calls / 10);
     figure.note(
         "a payload of 80 bytes, usage with tokens; a policy of ours and of the tables changes every second",
     );
