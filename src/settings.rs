@@ -36,9 +36,22 @@ pub(crate) enum RecordAttempts {
     All,
 }
 
+/// Which decisions about calls of agents go to `tms.policy_decisions`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
+pub(crate) enum RecordDecisions {
+    /// Those that were acted on.
+    #[name = c"enforced"]
+    Enforced,
+    /// Those that were asked for, too.
+    #[name = c"all"]
+    All,
+}
+
 static DISPATCH: GucSetting<Dispatch> = GucSetting::<Dispatch>::new(Dispatch::On);
 static RECORD_ATTEMPTS: GucSetting<RecordAttempts> =
     GucSetting::<RecordAttempts>::new(RecordAttempts::Failures);
+static RECORD_DECISIONS: GucSetting<RecordDecisions> =
+    GucSetting::<RecordDecisions>::new(RecordDecisions::Enforced);
 static COMPANY_ID: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static MAX_PAYLOAD_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1024 * 1024);
 static DEFAULT_MAX_RETRIES: GucSetting<i32> = GucSetting::<i32>::new(3);
@@ -74,6 +87,10 @@ pub(crate) fn dispatch() -> Dispatch {
 /// `tms.record_attempts`.
 pub(crate) fn record_attempts() -> RecordAttempts {
     RECORD_ATTEMPTS.get()
+}
+/// `tms.record_decisions`.
+pub(crate) fn record_decisions() -> RecordDecisions {
+    RECORD_DECISIONS.get()
 }
 /// `tms.company_id`; the empty string that SET LOCAL leaves behind counts as none.
 pub(crate) fn company_id() -> Option<String> {
@@ -417,6 +434,14 @@ fn define_retention() {
 }
 
 fn define_policies() {
+    GucRegistry::define_enum_guc(
+        c"tms.record_decisions",
+        c"Which decisions are written to tms.policy_decisions: enforced (tms_policy_enforce) or all (tms_policy_check, too).",
+        c"Asking is cheap and frequent, and nothing comes of it; a row for every question would be most of the table.",
+        &RECORD_DECISIONS,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
     int(
         c"tms.reservation_timeout",
         c"How long a call that was let through and never released counts as running.",

@@ -9,6 +9,7 @@ CREATE TABLE tms.policy_decisions (
     fn_name        text NOT NULL,
     decision       text NOT NULL CHECK (decision IN ('allow', 'deny', 'confirm')),
     effective      text NOT NULL CHECK (effective IN ('allow', 'deny', 'confirm')),
+    asked          boolean NOT NULL DEFAULT false,
     reason         text,
     rule           text,
     mode           text,
@@ -20,7 +21,7 @@ CREATE TABLE tms.policy_decisions (
     latency_us     integer
 );
 CREATE INDEX policy_decisions_by_company ON tms.policy_decisions (company_id, decided_at);
-COMMENT ON TABLE tms.policy_decisions IS 'What tms_policy_enforce decided, also where the transaction was rolled back; written within a second, kept for tms.decision_retention';
+COMMENT ON TABLE tms.policy_decisions IS 'What tms_policy_enforce decided (and tms_policy_check, where tms.record_decisions is all), also where the transaction was rolled back; written within a second, kept for tms.decision_retention';
 COMMENT ON COLUMN tms.policy_decisions.id IS 'A time-ordered id';
 COMMENT ON COLUMN tms.policy_decisions.decided_at IS 'When it was decided';
 COMMENT ON COLUMN tms.policy_decisions.company_id IS 'The company that asked; NULL: the platform';
@@ -28,6 +29,7 @@ COMMENT ON COLUMN tms.policy_decisions.agent_name IS 'The agent, as it was named
 COMMENT ON COLUMN tms.policy_decisions.fn_name IS 'The function it wanted to call, as it was named';
 COMMENT ON COLUMN tms.policy_decisions.decision IS 'What the policy says: allow, deny or confirm';
 COMMENT ON COLUMN tms.policy_decisions.effective IS 'What was done: the same, but allow where the mode is evaluate_only';
+COMMENT ON COLUMN tms.policy_decisions.asked IS 'Whether it was only asked for, by tms_policy_check, and nothing was done; such decisions are on record where tms.record_decisions is all';
 COMMENT ON COLUMN tms.policy_decisions.reason IS 'Why, for people';
 COMMENT ON COLUMN tms.policy_decisions.rule IS 'The rule that decided, as a path in the policy';
 COMMENT ON COLUMN tms.policy_decisions.mode IS 'enforce or evaluate_only; NULL where there is no policy';

@@ -54,6 +54,12 @@ pub(crate) fn refuse_during_recovery(function: &CStr) {
     unsafe { pg_sys::PreventCommandDuringRecovery(function.as_ptr()) }
 }
 
+/// Whether this server is a standby, or not yet recovered.
+pub(crate) fn is_in_recovery() -> bool {
+    // SAFETY: reads shared memory.
+    unsafe { pg_sys::RecoveryInProgress() }
+}
+
 /// When the library was loaded: by the postmaster, of which every process inherits it.
 static LOADED: OnceLock<Instant> = OnceLock::new();
 

@@ -10,18 +10,18 @@ use crate::pg::spi::{self, Arg, Statement};
 pub(crate) fn write(records: Vec<Option<String>>) {
     static WRITE: Statement = Statement::new(
         c"INSERT INTO tms.policy_decisions
-                 (id, decided_at, company_id, agent_name, fn_name, decision, effective, reason, rule, mode, policy_version,
+                 (id, decided_at, company_id, agent_name, fn_name, decision, effective, asked, reason, rule, mode, policy_version,
                   policy_sha256, input_sha256, input, usage, latency_us)
           SELECT d.id,
                  'epoch'::pg_catalog.timestamptz OPERATOR(pg_catalog.+)
                  ('1 microsecond'::pg_catalog.interval OPERATOR(pg_catalog.*) d.decided_us),
-                 d.company_id, d.agent_name, d.fn_name, d.decision, d.effective, d.reason, d.rule, d.mode,
+                 d.company_id, d.agent_name, d.fn_name, d.decision, d.effective, d.asked, d.reason, d.rule, d.mode,
                  d.policy_version, d.policy_sha256, d.input_sha256, d.input, d.usage, d.latency_us
             FROM pg_catalog.unnest($1) AS r (record)
            CROSS JOIN LATERAL pg_catalog.jsonb_to_record(r.record::pg_catalog.jsonb)
                  AS d (id pg_catalog.uuid, decided_us pg_catalog.float8, company_id pg_catalog.uuid,
                        agent_name pg_catalog.text, fn_name pg_catalog.text, decision pg_catalog.text,
-                       effective pg_catalog.text, reason pg_catalog.text, rule pg_catalog.text, mode pg_catalog.text,
+                       effective pg_catalog.text, asked pg_catalog.bool, reason pg_catalog.text, rule pg_catalog.text, mode pg_catalog.text,
                        policy_version pg_catalog.int4, policy_sha256 pg_catalog.text, input_sha256 pg_catalog.text,
                        input pg_catalog.jsonb, usage pg_catalog.jsonb, latency_us pg_catalog.int4)
           ON CONFLICT (id) DO NOTHING",

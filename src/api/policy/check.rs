@@ -1,11 +1,13 @@
 //! `tms_policy_check`: asks, charges nothing.
 
+use std::time::Instant;
+
 use pgrx::pg_sys;
 use tms_domain::policy::decide::Decision;
 use tms_domain::policy::usage::Usage;
 
 use super::judge::{self, Judged};
-use super::{limits, verdict};
+use super::{limits, record, verdict};
 use crate::api::tenancy;
 use crate::errors::{self, Result};
 use crate::pg::call::Arguments;
@@ -64,8 +66,11 @@ pub(super) fn read_usage(usage: pg_sys::Datum) -> Result<Usage> {
 
 /// `tms_policy_check(agent_name, fn_name, payload, usage, company_id)`: what would become of the call.
 pub(crate) fn check(arguments: &Arguments) -> Result<pg_sys::Datum> {
+    let begin = Instant::now();
     let call = Call::read("tms_policy_check", arguments)?;
-    Ok(verdict::of(&judge(&call)?, call.payload, None))
+    let judged = judge(&call)?;
+    record::asked(&call, &judged, begin.elapsed());
+    Ok(verdict::of(&judged, call.payload, None))
 }
 
 /// Limits are asked about what would run now: what waits for a person is judged again when it does.

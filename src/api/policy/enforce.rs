@@ -46,7 +46,7 @@ pub(crate) fn enforce(arguments: &Arguments) -> Result<pg_sys::Datum> {
     let judged = &verdict.judged;
     let passes = judged.decision == Decision::Allow || mode(judged) == Mode::EvaluateOnly;
     let effective = if passes { Decision::Allow } else { judged.decision };
-    record::put(&call, judged, effective, begin.elapsed());
+    record::enforced(&call, judged, effective, begin.elapsed());
     if passes {
         Ok(verdict::of(judged, call.payload, verdict.reservation))
     } else {

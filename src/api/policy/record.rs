@@ -15,6 +15,7 @@ use super::redaction;
 use crate::api::outbox;
 use crate::pg::server::{self, PG_EPOCH_US};
 use crate::pg::{journal, jsonb};
+use crate::settings::{self, RecordDecisions};
 
 /// Longest text of an input that is kept, in bytes; a longer one is cut, beside the digest of the whole.
 const LONGEST_INPUT: usize = 8_192;
@@ -23,9 +24,20 @@ const LONGEST_NAME: usize = 256;
 /// Longest rule or reason, in characters.
 const LONGEST_REASON: usize = 1_000;
 
-/// Puts a decision on record, whatever becomes of the transaction.
-pub(crate) fn put(call: &Call, judged: &Judged, effective: Decision, took: Duration) {
-    let record = text(call, judged, effective, took);
+/// Puts a decision that was acted on on record, whatever becomes of the transaction.
+pub(crate) fn enforced(call: &Call, judged: &Judged, effective: Decision, took: Duration) {
+    put(call, judged, effective, took, false);
+}
+
+/// Puts one that was asked for on record, where that is wanted. On a standby nobody would write it down.
+pub(crate) fn asked(call: &Call, judged: &Judged, took: Duration) {
+    if settings::record_decisions() == RecordDecisions::All && !server::is_in_recovery() {
+        put(call, judged, judged.decision, took, true);
+    }
+}
+
+fn put(call: &Call, judged: &Judged, effective: Decision, took: Duration, is_asked: bool) {
+    let record = text(call, judged, effective, took, is_asked);
     journal::put(
         call.company,
         judged.decision != Decision::Allow,
@@ -35,7 +47,7 @@ pub(crate) fn put(call: &Call, judged: &Judged, effective: Decision, took: Durat
 
 /// A JSON object with the columns of the table, as [`crate::store::decisions::write`] reads it. Payloads are put together as
 /// text: a number in them may be more than serde's.
-fn text(call: &Call, judged: &Judged, effective: Decision, took: Duration) -> String {
+fn text(call: &Call, judged: &Judged, effective: Decision, took: Duration, is_asked: bool) -> String {
     let policy = judged.policy.as_deref();
     let mut payload = Vec::new();
     jsonb::write_text(call.payload, &mut payload);
@@ -52,6 +64,7 @@ fn text(call: &Call, judged: &Judged, effective: Decision, took: Duration) -> St
     record.string("fn_name", Some(beginning(&call.function, LONGEST_NAME)));
     record.string("decision", Some(judged.decision.as_str()));
     record.string("effective", Some(effective.as_str()));
+    record.json("asked", if is_asked { "true" } else { "false" });
     record.string("reason", Some(beginning(&judged.reason, LONGEST_REASON)));
     record.string("rule", Some(beginning(&judged.rule, LONGEST_REASON)));
     record.string(

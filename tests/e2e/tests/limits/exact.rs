@@ -65,7 +65,12 @@ fn sixty_four_sessions_run_exactly_as_many_calls_as_may_run_at_one_time() {
     assert!(release(client, held[0], "success"));
     called(client);
     assert!(call(client).is_err(), "one was released, one was taken");
+}
 
+#[test]
+fn sixty_four_sessions_that_come_and_go_give_back_each_call_once() {
+    let cluster = stage();
+    load(&cluster, "    rate_limits: {max_concurrent: 7}\n");
     let rounds = crowd(&cluster, "agent_b", SESSIONS, |client| {
         let mut through = 0;
         for _ in 0..50 {

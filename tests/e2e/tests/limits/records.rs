@@ -226,6 +226,28 @@ fn each_database_has_the_records_of_its_own_calls() {
 }
 
 #[test]
+fn questions_are_on_record_where_that_is_wanted() {
+    let cluster = stage();
+    load(&cluster, "");
+    let mut owner = cluster.client("postgres");
+    run(&mut owner, "SELECT tms_policy_check('caller', 'rates.price')");
+    called(&mut owner);
+    cluster.set("tms.record_decisions", "all");
+    eventually_eq("the session has read it", SOON, "all".to_owned(), || {
+        tms_e2e::ask::text(&mut owner, "SHOW tms.record_decisions")
+    });
+    run(
+        &mut owner,
+        "BEGIN; SELECT tms_policy_check('caller', 'rates.delete'); ROLLBACK",
+    );
+    eventually_eq("the call and the second question", SOON, 2, || {
+        count(&mut owner, ALL)
+    });
+    let asked = "SELECT count(*) FROM tms.policy_decisions WHERE asked AND decision = 'deny'";
+    assert_eq!(count(&mut owner, asked), 1);
+}
+
+#[test]
 fn old_records_leave() {
     let cluster = stage_with(Cluster::builder().conf("tms.scheduler_interval", "1s"));
     load(&cluster, "");

@@ -29,6 +29,7 @@ struct Function {
 const PRODUCERS: May = May::Those(&["producer"]);
 const CONSUMERS: May = May::Those(&["consumer"]);
 const OPERATORS: May = May::Those(&["operator"]);
+const AGENTS: May = May::Those(&["agent"]);
 const POLICY_READERS: May = May::Those(&["agent", "operator", "auditor"]);
 
 /// Functions that act for the caller's company, by the beginnings of their names.
@@ -45,7 +46,7 @@ const FOR_A_COMPANY: [&str; 10] = [
     "tms_target_test",
 ];
 
-const FUNCTIONS: [Function; 40] = [
+const FUNCTIONS: [Function; 42] = [
     of_anybody("tms_version", "SELECT {f}.tms_version()"),
     of_anybody("tms_current_company", "SELECT {f}.tms_current_company()"),
     Function {
@@ -165,6 +166,24 @@ const FUNCTIONS: [Function; 40] = [
             "SELECT {f}.tms_policy_check('rates_agent', 'rates.price', company_id => '{a}')",
             "SELECT {f}.tms_policy_check('rates_agent', 'rates.price', company_id => '{unknown}')",
         )],
+        by_id: false,
+    },
+    Function {
+        name: "tms_policy_enforce",
+        may: AGENTS,
+        call: "SELECT {f}.tms_policy_enforce('rates_agent', 'rates.price')",
+        foreign: &[(
+            "SELECT {f}.tms_policy_enforce('rates_agent', 'rates.price', company_id => '{a}')",
+            "SELECT {f}.tms_policy_enforce('rates_agent', 'rates.price', company_id => '{unknown}')",
+        )],
+        by_id: false,
+    },
+    // That an id of another company's is unknown shows tests/limits: ids are not known beforehand.
+    Function {
+        name: "tms_policy_release",
+        may: AGENTS,
+        call: "SELECT {f}.tms_policy_release('{unknown}', 'success')",
+        foreign: &[],
         by_id: false,
     },
     Function {

@@ -86,7 +86,7 @@ impl Stage {
         let others = "
             SELECT {f}.tms_target_set('pulled', 'pull'),
                    {f}.tms_target_set('signed', 'http', '{\"url\": \"https://hooks.example/signed\", \"signing\": true}'),
-                   {f}.tms_policy_load('agent_policies: {rates_agent: {}}')";
+                   {f}.tms_policy_load('agent_policies: {rates_agent: {mode: evaluate_only}}')";
         run(&mut owner, &stage.text(others));
         for (company, events, letters) in [(A, 7, 3), (B, 2, 1)] {
             add_rows(&mut owner, company, events, letters);
@@ -249,7 +249,9 @@ fn add_rows(owner: &mut Client, company: &str, events: u32, letters: u32) {
 fn version_and_key(company: &str) -> String {
     format!(
         "SELECT {{f}}.tms_target_set('n8n', 'http', '{{\"url\": \"https://hooks.example/own\"}}', '{company}');
-         SELECT {{f}}.tms_policy_load('agent_policies: {{rates_agent: {{}}}}', '{company}');
+         SELECT {{f}}.tms_policy_load('agent_policies: {{rates_agent: {{mode: evaluate_only}}}}', '{company}');
+         INSERT INTO tms.policy_decisions (id, decided_at, company_id, agent_name, fn_name, decision, effective)
+             VALUES (gen_random_uuid(), now(), '{company}', 'rates_agent', 'rates.price', 'deny', 'allow');
          INSERT INTO tms.target_health (target, company_id, state, since) VALUES ('n8n', '{company}', 'active', now())
              ON CONFLICT DO NOTHING;
          INSERT INTO tms.target_load (target, company_id, in_flight, per_second, delivered, failed, updated_at)

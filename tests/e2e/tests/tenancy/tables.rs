@@ -29,7 +29,7 @@ struct Table {
 
 const STATUS_READERS: &[&str] = &["operator", "auditor"];
 
-const TABLES: [Table; 19] = [
+const TABLES: [Table; 20] = [
     dumped("role_bindings"),
     dumped("role_capabilities"),
     hidden("target_secrets"),
@@ -75,6 +75,7 @@ const TABLES: [Table; 19] = [
     of_companies_and_all("policies"),
     of_companies_and_all("policy_heads"),
     of_companies_and_all("policy_changes"),
+    of_companies("policy_decisions"),
 ];
 
 const VIEWS: [Table; 2] = [counted("outbox_status"), counted("target_status")];
