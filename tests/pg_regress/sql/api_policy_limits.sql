@@ -73,7 +73,7 @@ SELECT v ->> 'rule' AS rule, v ->> 'reason' AS reason, (v ->> 'retry_after_ms'):
 
 -- Evaluated, not enforced: what would be stopped goes through, without a reservation
 SELECT v ->> 'decision' AS decision, v ->> 'mode' AS mode, v ->> 'reservation_id' IS NULL AS unreserved
-  FROM generate_series(1, 2) n, LATERAL tms_policy_enforce('watched', 'rates.price') v;
+  FROM (SELECT tms_policy_enforce('watched', 'rates.price') AS v FROM generate_series(1, 2)) two;
 SELECT v ->> 'decision' AS decision, v ->> 'rule' AS rule FROM tms_policy_enforce('watched', 'loads.search') v;
 
 -- A budget that is not kept is not pretended
@@ -103,3 +103,4 @@ CALL refused($$SELECT count(*) FROM tms.policy_decisions$$);
 RESET ROLE;
 SELECT tms_revoke('api_limits_agent', 'agent'), tms_unbind_role('api_limits_agent'), tms_unbind_role('api_limits_none');
 DROP ROLE api_limits_none; DROP ROLE api_limits_agent;
+DROP PROCEDURE refused(text);
