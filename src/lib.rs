@@ -95,6 +95,11 @@ pgrx::extension_sql_file!(
     name = "decisions",
     requires = ["policies"]
 );
+pgrx::extension_sql_file!(
+    "../sql/install/15_backtest.sql",
+    name = "backtest",
+    requires = ["decisions"]
+);
 pgrx::extension_sql_file!("../sql/install/90_rights.sql", name = "rights", finalize);
 
 /// Called when the library is loaded: by the postmaster when it is preloaded, else by the first backend that needs it.

@@ -4,6 +4,7 @@
 //! - [`judge`]: what lists say to a call        - [`limits`]: what limits say to it
 //! - [`check`]: a call that is asked about       - [`verdict`]: the answer, as jsonb
 //! - [`redaction`]: the payload of the answer    - [`story`]: a policy in words
+//! - [`backtest`]: a candidate against what was decided before
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -15,6 +16,7 @@ use crate::errors::{self, Result};
 use crate::pg::roles;
 use crate::store::policies::{self, Company, RolledBack, Version};
 
+mod backtest;
 pub(crate) mod check;
 pub(crate) mod enforce;
 pub(crate) mod judge;

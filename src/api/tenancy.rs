@@ -243,6 +243,10 @@ const OPERATE: &[Grant] = &[
     ("EXECUTE", "FUNCTION {f}.tms_policy_rollback(text, integer, uuid)"),
     (
         "EXECUTE",
+        "FUNCTION {f}.tms_policy_backtest(text, interval, uuid)",
+    ),
+    (
+        "EXECUTE",
         "FUNCTION {f}.tms_policy_check(text, text, jsonb, jsonb, uuid)",
     ),
 ];

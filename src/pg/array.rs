@@ -9,18 +9,7 @@ use super::spi::Tid;
 /// A text datum in the current memory context, in the server's encoding; what that cannot express becomes a question mark, since
 /// a text from outside (an answer, a certificate's name) must not make the row unwritable that it is a remark in.
 pub(crate) fn text(value: &str) -> pg_sys::Datum {
-    let converted;
-    let bytes = if value.is_ascii() || is_server_utf8() {
-        value.as_bytes()
-    } else {
-        converted = to_server(value).unwrap_or_else(|| {
-            value
-                .chars()
-                .map(|letter| if letter.is_ascii() { letter as u8 } else { b'?' })
-                .collect()
-        });
-        &converted
-    };
+    let bytes = server_bytes(value);
     // SAFETY: pointer and length are those of a live slice; the result is a fresh copy.
     unsafe {
         pg_sys::Datum::from(pg_sys::cstring_to_text_with_len(
@@ -28,6 +17,19 @@ pub(crate) fn text(value: &str) -> pg_sys::Datum {
             i32::try_from(bytes.len()).unwrap_or(i32::MAX),
         ))
     }
+}
+
+/// The text in the server's encoding, as [`text`] has it.
+pub(crate) fn server_bytes(value: &str) -> Cow<'_, [u8]> {
+    if value.is_ascii() || is_server_utf8() {
+        return Cow::Borrowed(value.as_bytes());
+    }
+    Cow::Owned(to_server(value).unwrap_or_else(|| {
+        value
+            .chars()
+            .map(|letter| if letter.is_ascii() { letter as u8 } else { b'?' })
+            .collect()
+    }))
 }
 
 /// Whether text needs no conversion: UTF-8, or an encoding that promises nothing.

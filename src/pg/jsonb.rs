@@ -1,9 +1,6 @@
-//! JSONB beyond what pgrx does: its size, its text as bytes, and objects that are built without a text in between.
-
-use std::ffi::CStr;
+//! JSONB beyond what pgrx does: its size, its text, and its root container as bytes.
 
 use pgrx::pg_sys;
-use pgrx::pg_sys::JsonbIteratorToken::{WJB_BEGIN_OBJECT, WJB_END_OBJECT, WJB_KEY, WJB_VALUE};
 
 /// Size of a jsonb in its binary form, without detoasting it.
 pub(crate) fn size(datum: pg_sys::Datum) -> usize {
@@ -51,106 +48,39 @@ pub(crate) fn of_text(text: &str) -> pg_sys::Datum {
     }
 }
 
-/// A jsonb object that is built key by key.
-pub(crate) struct Object(*mut pg_sys::JsonbParseState);
-
-impl Object {
-    /// An object without keys.
-    pub(crate) fn begin() -> Self {
-        let mut object = Self(std::ptr::null_mut());
-        // SAFETY: a begin takes no value and makes the state.
-        unsafe { pg_sys::pushJsonbValue(&raw mut object.0, WJB_BEGIN_OBJECT, std::ptr::null_mut()) };
-        object
-    }
-
-    /// A text.
-    pub(crate) fn text(&mut self, key: &'static CStr, value: &str) {
-        let text = super::array::text(value);
-        // SAFETY: the text is a fresh varlena of the current context, where it stays until the object is finished.
-        let value = unsafe {
-            let stored = text.cast_mut_ptr::<pg_sys::varlena>();
-            string(
-                pgrx::varlena::vardata_any(stored),
-                pgrx::varlena::varsize_any_exhdr(stored),
-            )
+/// Runs `look` on the root container of a jsonb, where it lies if it lies plainly.
+pub(crate) fn with_root<R>(datum: pg_sys::Datum, look: impl FnOnce(&[u8]) -> R) -> R {
+    // SAFETY: the datum is a varlena, whose bytes `look` cannot keep; what detoasting allocates is freed after it.
+    unsafe {
+        let stored = datum.cast_mut_ptr::<pg_sys::varlena>();
+        let is_plain = !pgrx::varlena::varatt_is_1b_e(stored) && !pgrx::varlena::varatt_is_4b_c(stored);
+        let plain = if is_plain {
+            stored
+        } else {
+            pg_sys::pg_detoast_datum(stored)
         };
-        self.put(key, value);
-    }
-
-    /// A whole number; null for `None`.
-    pub(crate) fn integer(&mut self, key: &'static CStr, value: Option<i64>) {
-        match value {
-            None => self.null(key),
-            // SAFETY: makes a numeric in the current context.
-            Some(value) => self.put(key, unsafe {
-                pg_sys::JsonbValue {
-                    type_: pg_sys::jbvType::jbvNumeric,
-                    val: pg_sys::JsonbValue__bindgen_ty_1 {
-                        numeric: pg_sys::int64_to_numeric(value),
-                    },
-                }
-            }),
-        }
-    }
-
-    /// JSON's null.
-    pub(crate) fn null(&mut self, key: &'static CStr) {
-        self.put(
-            key,
-            pg_sys::JsonbValue {
-                type_: pg_sys::jbvType::jbvNull,
-                val: pg_sys::JsonbValue__bindgen_ty_1 { boolean: false },
-            },
+        let root = std::slice::from_raw_parts(
+            pgrx::varlena::vardata_any(plain).cast::<u8>(),
+            pgrx::varlena::varsize_any_exhdr(plain),
         );
-    }
-
-    /// A jsonb of PostgreSQL's, as it is: numbers keep their digits.
-    pub(crate) fn jsonb(&mut self, key: &'static CStr, value: pg_sys::Datum) {
-        // SAFETY: the datum is a jsonb; its plain form stays in the current context until the object is finished.
-        let value = unsafe {
-            let plain = pg_sys::pg_detoast_datum(value.cast_mut_ptr());
-            pg_sys::JsonbValue {
-                type_: pg_sys::jbvType::jbvBinary,
-                val: pg_sys::JsonbValue__bindgen_ty_1 {
-                    binary: pg_sys::JsonbValue__bindgen_ty_1__bindgen_ty_4 {
-                        len: i32::try_from(pgrx::varlena::varsize_any_exhdr(plain)).unwrap_or(i32::MAX),
-                        data: pgrx::varlena::vardata_any(plain)
-                            .cast::<pg_sys::JsonbContainer>()
-                            .cast_mut(),
-                    },
-                },
-            }
-        };
-        self.put(key, value);
-    }
-
-    fn put(&mut self, key: &'static CStr, mut value: pg_sys::JsonbValue) {
-        let mut key = string(key.as_ptr(), key.count_bytes());
-        // SAFETY: the state is that of an open object; key and value are copied into it, and what they point to outlives it.
-        unsafe {
-            pg_sys::pushJsonbValue(&raw mut self.0, WJB_KEY, &raw mut key);
-            pg_sys::pushJsonbValue(&raw mut self.0, WJB_VALUE, &raw mut value);
+        let result = look(root);
+        if plain != stored {
+            pg_sys::pfree(plain.cast());
         }
-    }
-
-    /// The object, in the current memory context.
-    pub(crate) fn finish(mut self) -> pg_sys::Datum {
-        // SAFETY: closes the object that begin opened; the result is a fresh jsonb.
-        unsafe {
-            let whole = pg_sys::pushJsonbValue(&raw mut self.0, WJB_END_OBJECT, std::ptr::null_mut());
-            pg_sys::Datum::from(pg_sys::JsonbValueToJsonb(whole))
-        }
+        result
     }
 }
 
-fn string(text: *const std::ffi::c_char, length: usize) -> pg_sys::JsonbValue {
-    pg_sys::JsonbValue {
-        type_: pg_sys::jbvType::jbvString,
-        val: pg_sys::JsonbValue__bindgen_ty_1 {
-            string: pg_sys::JsonbValue__bindgen_ty_1__bindgen_ty_1 {
-                len: i32::try_from(length).unwrap_or(i32::MAX),
-                val: text.cast_mut(),
-            },
-        },
+/// A jsonb of a root container, in the current memory context.
+pub(crate) fn of_root(root: &[u8]) -> pg_sys::Datum {
+    const HEADER: usize = pg_sys::VARHDRSZ;
+    let size = root.len() + HEADER;
+    // SAFETY: palloc gives `size` bytes or raises; the length word and the root fill them.
+    unsafe {
+        let copy = pg_sys::palloc(size).cast::<u8>();
+        pgrx::set_varsize_4b(copy.cast(), i32::try_from(size).unwrap_or(i32::MAX));
+        copy.add(HEADER)
+            .copy_from_nonoverlapping(root.as_ptr(), root.len());
+        pg_sys::Datum::from(copy)
     }
 }

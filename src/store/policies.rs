@@ -7,6 +7,7 @@ use crate::pg::spi::{self, Arg, Session, Statement};
 
 mod history;
 pub(crate) mod known;
+pub(crate) mod recorded;
 
 pub(crate) use history::{Change, Standing, changes, document, standing};
 

@@ -19,6 +19,7 @@
 //! | [`names`], [`capability`], [`nearest`] | whether a name is one of ours, and which one was probably meant |
 //! | [`event_id`] | the bytes of an id that sorts by time |
 //! | [`slack`] | what Slack is sent for an event |
+//! | [`jsonb`] | how small objects lie in memory as PostgreSQL keeps them |
 //! | [`policy`] | what an agent's policy document says, and what it decides |
 //! | [`pii`], [`redact`] | which parts of a text are personal data; which places of a document are redacted, and what is put there |
 //! | [`problem`], [`shown`] | how a user's mistake is put into words |
@@ -46,6 +47,7 @@ pub mod event_id;
 pub mod failure;
 pub mod fair;
 pub mod headers;
+pub mod jsonb;
 mod keyed;
 pub mod keys;
 pub mod mask;

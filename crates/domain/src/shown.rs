@@ -19,6 +19,10 @@ pub fn quoted(value: &str) -> String {
 /// The text with everything unprintable escaped, cut after `limit` characters (counted before escaping).
 #[must_use]
 pub fn one_line(text: &str, limit: usize) -> String {
+    // Almost every text: nothing to escape, nothing to cut.
+    if text.len() <= limit && text.bytes().all(|letter| matches!(letter, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut shown = String::new();
     let mut letters = text.chars();
     for letter in letters.by_ref().take(limit) {

@@ -60,6 +60,9 @@ pub(super) fn read_usage(usage: pg_sys::Datum) -> Result<Usage> {
             "an object of tokens, api_calls, cost_usd and model",
         ));
     }
+    if let Some(usage) = jsonb::with_root(usage, Usage::read_plain) {
+        return Ok(usage);
+    }
     let usage = jsonb::value(usage).ok_or_else(|| errors::unreadable("usage"))?;
     Usage::read(&usage).map_err(errors::problem)
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::MicroUsd;
 use super::limits::Asked;
+use crate::jsonb::{Member, members};
 use crate::nearest::nearest;
 use crate::problem::Problem;
 use crate::shown::{kind_of, quoted};
@@ -51,6 +52,24 @@ impl Usage {
             }
         }
         Ok(usage)
+    }
+
+    /// Reads the root of a jsonb that says nothing unusual; None for one that [`Usage::read`] must look at, which also says
+    /// what is wrong with it. Their answers are the same.
+    #[must_use]
+    pub fn read_plain(root: &[u8]) -> Option<Self> {
+        let mut usage = Self::default();
+        for (key, value) in members(root)? {
+            match (key, value) {
+                (b"tokens", Member::Number(number)) => usage.tokens = number.whole()?,
+                (b"api_calls", Member::Number(number)) => usage.api_calls = number.whole()?,
+                (b"cost_usd", Member::Number(number)) => {
+                    usage.cost = Some(MicroUsd::from_micros(number.micros()?));
+                }
+                _ => return None,
+            }
+        }
+        Some(usage)
     }
 
     /// What is asked of the cost guardrails. A call that uses nothing costs nothing; the price of one that uses something and
@@ -123,6 +142,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::jsonb::Object;
 
     #[test]
     fn what_is_given_is_read_and_null_is_not_given() {
@@ -146,6 +166,28 @@ mod tests {
         assert_eq!(cost(json!({"tokens": 1})), None);
         assert_eq!(cost(json!({"api_calls": 1})), None);
         assert_eq!(cost(json!({"tokens": 1, "cost_usd": 0.000_001})), Some(1));
+    }
+
+    #[test]
+    fn the_quick_way_reads_the_same() {
+        let mut object = Object::default();
+        assert_eq!(
+            Usage::read_plain(&Object::default().finish().unwrap()),
+            Some(Usage::default())
+        );
+        object.number("tokens", 1200);
+        object.number("cost_usd", 3);
+        object.number("api_calls", 2);
+        let whole = json!({"tokens": 1200, "api_calls": 2, "cost_usd": 3});
+        assert_eq!(
+            Usage::read_plain(&object.finish().unwrap()),
+            Usage::read(&whole).ok()
+        );
+        for key in ["token", "model"] {
+            let mut object = Object::default();
+            object.number(key, 1);
+            assert_eq!(Usage::read_plain(&object.finish().unwrap()), None);
+        }
     }
 
     #[test]
