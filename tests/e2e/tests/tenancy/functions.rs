@@ -46,7 +46,7 @@ const FOR_A_COMPANY: [&str; 10] = [
     "tms_target_test",
 ];
 
-const FUNCTIONS: [Function; 42] = [
+const FUNCTIONS: [Function; 43] = [
     of_anybody("tms_version", "SELECT {f}.tms_version()"),
     of_anybody("tms_current_company", "SELECT {f}.tms_current_company()"),
     Function {
@@ -155,6 +155,16 @@ const FUNCTIONS: [Function; 42] = [
         foreign: &[(
             "SELECT {f}.tms_policy_rollback('rates_agent', 1, '{a}')",
             "SELECT {f}.tms_policy_rollback('rates_agent', 1, '{unknown}')",
+        )],
+        by_id: false,
+    },
+    Function {
+        name: "tms_policy_backtest",
+        may: OPERATORS,
+        call: "SELECT {f}.tms_policy_backtest('agent_policies: {rates_agent: {}}', '1 hour')",
+        foreign: &[(
+            "SELECT {f}.tms_policy_backtest('agent_policies: {rates_agent: {}}', '1 hour', '{a}')",
+            "SELECT {f}.tms_policy_backtest('agent_policies: {rates_agent: {}}', '1 hour', '{unknown}')",
         )],
         by_id: false,
     },
