@@ -52,9 +52,9 @@ fn by_policy(compiled: Rc<Compiled>, function: &str) -> Judged {
         mut reason,
     } = compiled.policy.admits(function);
     if decision == Decision::Deny
-        && let Some(nearest) = compiled.policy.nearest_allowed(function)
+        && let Some(nearest) = compiled.meant(function)
     {
-        reason.push_str(&did_you_mean(nearest));
+        reason.push_str(&did_you_mean(&nearest));
     }
     Judged {
         decision,

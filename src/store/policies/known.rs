@@ -23,6 +23,27 @@ pub(crate) struct Compiled {
     pub(crate) policy: AgentPolicy,
     pub(crate) version: i32,
     pub(crate) sha256: String,
+    /// What was probably meant by functions that were denied: comparing a name with every rule costs more than all else.
+    meant: RefCell<HashMap<String, Option<String>>>,
+}
+
+/// Denied functions whose nearest ones are remembered, and the longest name among them.
+const MOST_MEANT: usize = 100;
+const LONGEST_MEANT: usize = 255;
+
+impl Compiled {
+    /// The allowed function that was probably meant by one that is denied.
+    pub(crate) fn meant(&self, function: &str) -> Option<String> {
+        if let Some(known) = self.meant.borrow().get(function) {
+            return known.clone();
+        }
+        let nearest = self.policy.nearest_allowed(function).map(str::to_owned);
+        let mut meant = self.meant.borrow_mut();
+        if meant.len() < MOST_MEANT && function.len() <= LONGEST_MEANT {
+            meant.insert(function.to_owned(), nearest.clone());
+        }
+        nearest
+    }
 }
 
 /// What is in force for an agent.
@@ -141,6 +162,7 @@ fn compile(row: &Row<'_>, agent: &str, version: i32, sha256: String) -> Option<R
             policy,
             version,
             sha256,
+            meant: RefCell::default(),
         })
     })
 }

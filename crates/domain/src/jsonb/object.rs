@@ -30,8 +30,14 @@ impl fmt::Display for TooLarge {
 impl std::error::Error for TooLarge {}
 
 /// An object that is built key by key. A key is given once.
-#[derive(Default)]
 pub struct Object<'a>(Vec<(&'static str, Value<'a>)>);
+
+impl Default for Object<'_> {
+    /// With room for as many keys as a small object has.
+    fn default() -> Self {
+        Self(Vec::with_capacity(16))
+    }
+}
 
 impl<'a> Object<'a> {
     /// A text, in the server's encoding.

@@ -67,6 +67,8 @@ SELECT tms_webhook_source_set('carrier', '{"secret": "whsec_MfKQ9r8GKYqrTwjUPD8I
   FROM unnest('{{a},{b}}'::uuid[]) c;
 SELECT tms_policy_load('agent_policies: {rates_agent: {mode: ' || mode || '}}', c)
   FROM unnest('{enforce,evaluate_only}'::text[]) mode, unnest('{{a},{b},NULL}'::uuid[]) c;
+INSERT INTO tms.policy_decisions (id, decided_at, company_id, agent_name, fn_name, decision, effective)
+SELECT tms.uuid_v7(), now(), c, 'rates_agent', 'rates.price', 'deny', 'deny' FROM unnest('{{a},{b}}'::uuid[]) c;
 INSERT INTO tms.webhook_receipts SELECT id, 'msg_1', now(), now() + interval '1 day' FROM tms.webhook_sources;
 "#;
 
