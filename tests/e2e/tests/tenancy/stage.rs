@@ -251,7 +251,7 @@ fn version_and_key(company: &str) -> String {
         "SELECT {{f}}.tms_target_set('n8n', 'http', '{{\"url\": \"https://hooks.example/own\"}}', '{company}');
          SELECT {{f}}.tms_policy_load('agent_policies: {{rates_agent: {{mode: evaluate_only}}}}', '{company}');
          INSERT INTO tms.policy_decisions (id, decided_at, company_id, agent_name, fn_name, decision, effective)
-             VALUES (gen_random_uuid(), now(), '{company}', 'rates_agent', 'rates.price', 'deny', 'allow');
+             VALUES (tms.uuid_v7(), now(), '{company}', 'rates_agent', 'rates.price', 'deny', 'allow');
          INSERT INTO tms.target_health (target, company_id, state, since) VALUES ('n8n', '{company}', 'active', now())
              ON CONFLICT DO NOTHING;
          INSERT INTO tms.target_load (target, company_id, in_flight, per_second, delivered, failed, updated_at)
