@@ -42,7 +42,7 @@ fn after(last: &[u8; 16], since: i64, agents: &[Option<String>], company: &Compa
         c"SELECT d.id, d.decided_at, d.company_id, d.agent_name, d.fn_name, d.decision, d.usage
             FROM tms.policy_decisions d
            WHERE d.id OPERATOR(pg_catalog.>) $1 AND d.decided_at OPERATOR(pg_catalog.>=) $2
-             AND d.agent_name OPERATOR(pg_catalog.=) ANY ($3)
+             AND d.agent_name OPERATOR(pg_catalog.=) ANY ($3) AND NOT d.asked
              AND (d.company_id OPERATOR(pg_catalog.=) $4
                   OR ($4 IS NULL AND NOT EXISTS (
                       SELECT 1 FROM tms.policy_heads h
