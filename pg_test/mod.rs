@@ -9,6 +9,7 @@
 
 mod ids;
 mod jsonb;
+mod redaction;
 mod settings;
 mod wake;
 

@@ -45,7 +45,7 @@ if scripts/setup.sh "${TMS_MAJORS[@]}"; then
   part pure 20 env CARGO_TARGET_DIR=target/pure cargo test -p tms-domain -p tms-delivery -p tms-fuzz
   part pg_test 20 scripts/pg_test.sh
   part pg_regress 20 scripts/pg_regress.sh
-  for major in "${TMS_MAJORS[@]}"; do part "e2e-$major" 30 scripts/e2e.sh "$major"; done
+  for major in "${TMS_MAJORS[@]}"; do part "e2e-$major" 40 scripts/e2e.sh "$major"; done
 else
   failed=1
 fi

@@ -15,11 +15,14 @@ fn report(code: PgSqlErrorCode, message: String) -> ErrorReport {
     ErrorReport::new(code, message, "tms")
 }
 
-/// A value the domain crate refused: 22023, or 0A000 for what this release does not do yet.
+/// A value the domain crate refused: 22023, or 0A000 for what this release does not do yet, 54000 for what is larger or deeper
+/// than is taken on, XX001 for damaged data.
 pub(crate) fn problem(problem: Problem) -> ErrorReport {
     let code = match problem.kind {
         Kind::Invalid => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
         Kind::NotAvailable => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+        Kind::TooMuch => PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+        Kind::Damaged => PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
     };
     let mut error = report(code, problem.message);
     if let Some(detail) = problem.detail {
@@ -42,6 +45,41 @@ pub(crate) fn warn(problem: Problem) {
         warning = warning.set_hint(hint);
     }
     warning.report(pgrx::PgLogLevel::WARNING);
+}
+
+/// A line at a level below an error, for the server's log.
+pub(crate) fn tell(level: pgrx::PgLogLevel, message: String) {
+    report(PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION, message).report(level);
+}
+
+/// F0000: what is in force for an agent is not what was loaded, so nobody knows what it hides.
+pub(crate) fn unreadable_policy(agent: &str) -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR,
+        format!("the policy of agent {} cannot be read", quoted(agent)),
+    )
+    .set_detail("Its row in tms.policies is not what tms_policy_load wrote, or a later release wrote it.")
+    .set_hint("Load the policy again with tms_policy_load.")
+}
+
+/// F0000: a master key that is no base64.
+pub(crate) fn unreadable_key(id: &str) -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR,
+        format!("the redaction key {} cannot be read", quoted(id)),
+    )
+    .set_detail("Its row in tms.redaction_keys is not what tms_redaction_rotate_key wrote.")
+    .set_hint("Make a new one: SELECT tms_redaction_rotate_key().")
+}
+
+/// 42501: tokens are asked for without the right to.
+pub(crate) fn no_right_to_tokens() -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        "the mode \"hmac\" needs the capability pseudonymizer".to_owned(),
+    )
+    .set_detail("Who can have tokens made can try values against the tokens that are there.")
+    .set_hint("Have the platform call tms_grant(role, 'pseudonymizer'), or use the mode \"replace\".")
 }
 
 /// 58000: the operating system gave no random bytes.
@@ -72,6 +110,26 @@ pub(crate) fn null_argument(function: &str, argument: &str) -> ErrorReport {
     )
     .set_detail("Only arguments with a default may be NULL.")
     .set_hint(format!("Pass a value for {argument}."))
+}
+
+/// 22004: an array with a NULL in it.
+pub(crate) fn null_element(function: &str, argument: &str) -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+        format!("{argument} of {function} must not have NULL elements"),
+    )
+    .set_detail("Each element names something; NULL names nothing.")
+    .set_hint(format!("Leave it out: array_remove({argument}, NULL)."))
+}
+
+/// 54000: rules that are larger than any that could be meant.
+pub(crate) fn rules_too_large(what: &str, size: usize, limit: usize) -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+        format!("{what} of {size} bytes are too large"),
+    )
+    .set_detail(format!("The limit is {limit} bytes in the server's own form."))
+    .set_hint("Name fewer places: the document is the first argument, the rules are the second.")
 }
 
 /// 22023: a jsonb that cannot be read as options or headers.

@@ -100,6 +100,26 @@ pgrx::extension_sql_file!(
     name = "backtest",
     requires = ["decisions"]
 );
+pgrx::extension_sql_file!(
+    "../sql/install/16_redaction.sql",
+    name = "redaction",
+    requires = ["backtest"]
+);
+pgrx::extension_sql_file!(
+    "../sql/install/17_landing.sql",
+    name = "landing",
+    requires = ["redaction"]
+);
+pgrx::extension_sql_file!(
+    "../sql/install/18_logs.sql",
+    name = "logs",
+    requires = ["landing"]
+);
+pgrx::extension_sql_file!(
+    "../sql/install/19_health.sql",
+    name = "health",
+    requires = ["logs"]
+);
 pgrx::extension_sql_file!("../sql/install/90_rights.sql", name = "rights", finalize);
 
 /// Called when the library is loaded: by the postmaster when it is preloaded, else by the first backend that needs it.

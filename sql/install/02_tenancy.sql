@@ -39,7 +39,7 @@ CREATE FUNCTION @extschema@.tms_grant(role name, capability text) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, tms, pg_temp
     AS 'MODULE_PATHNAME', 'tms_grant_wrapper';
 COMMENT ON FUNCTION @extschema@.tms_grant(name, text) IS
-    'Grants a role what a capability needs: producer, consumer, agent, approver, operator or auditor. Platform right. Errors: 42704 unknown role, 22023 unknown capability, 42501 caller without the right';
+    'Grants a role what a capability needs: producer, consumer, agent, approver, operator, auditor or pseudonymizer. Platform right. Errors: 42704 unknown role, 22023 unknown capability, 42501 caller without the right';
 
 CREATE FUNCTION @extschema@.tms_revoke(role name, capability text) RETURNS void
     LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = pg_catalog, tms, pg_temp
@@ -55,6 +55,6 @@ CREATE TABLE tms.role_capabilities (
 );
 COMMENT ON TABLE tms.role_capabilities IS 'Which role was given which capability; the grants themselves are ordinary GRANTs on functions and tables';
 COMMENT ON COLUMN tms.role_capabilities.role IS 'The role that tms_grant named';
-COMMENT ON COLUMN tms.role_capabilities.capability IS 'producer, consumer, agent, approver, operator or auditor';
+COMMENT ON COLUMN tms.role_capabilities.capability IS 'producer, consumer, agent, approver, operator, auditor or pseudonymizer';
 COMMENT ON COLUMN tms.role_capabilities.granted_at IS 'When tms_grant was called';
 ALTER TABLE tms.role_capabilities ENABLE ROW LEVEL SECURITY;  -- no policy: nobody but the owner reads it

@@ -74,6 +74,9 @@ SELECT pg_catalog.pg_extension_config_dump('tms.policies', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.policy_heads', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.policy_changes', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.policy_decisions', '');
+SELECT pg_catalog.pg_extension_config_dump('tms.redaction_rules', '');
+SELECT pg_catalog.pg_extension_config_dump('tms.redaction_keys', '');
+SELECT pg_catalog.pg_extension_config_dump('tms.agent_logs', '');
 
 -- Says what is missing when the server was not started with the library.
 SELECT tms.notice_unless_preloaded();

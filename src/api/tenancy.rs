@@ -181,6 +181,9 @@ const READ_STATUS: &[Grant] = &[
     ("SELECT", "TABLE tms.policy_heads"),
     ("SELECT", "TABLE tms.policy_changes"),
     ("SELECT", "TABLE tms.policy_decisions"),
+    ("SELECT", "TABLE tms.agent_logs"),
+    ("SELECT", "TABLE tms.redaction_rules"),
+    ("EXECUTE", "FUNCTION {f}.tms_health()"),
     ("EXECUTE", "FUNCTION {f}.tms_worker_status()"),
     ("EXECUTE", "FUNCTION {f}.tms_event_explain(uuid)"),
     ("EXECUTE", "FUNCTION {f}.tms_policy_allowed(text, uuid)"),
@@ -195,6 +198,7 @@ const READ_DUMP: &[Grant] = &[
     ("SELECT", "TABLE tms.idempotency_keys"),
     ("SELECT", "TABLE tms.webhook_source_secrets"),
     ("SELECT", "TABLE tms.webhook_receipts"),
+    ("SELECT", "TABLE tms.redaction_keys"),
     ("SELECT", "SEQUENCE tms.event_outbox_seq"),
     ("SELECT", "SEQUENCE tms.event_outbox_order_seq"),
     ("SELECT", "SEQUENCE tms.delivery_attempts_id"),
@@ -232,6 +236,8 @@ const OPERATE: &[Grant] = &[
     ("EXECUTE", "FUNCTION {f}.tms_target_set(text, text, jsonb, uuid)"),
     ("EXECUTE", "FUNCTION {f}.tms_target_test(text)"),
     ("EXECUTE", "FUNCTION {f}.tms_event_cancel(uuid, text)"),
+    // Its company's rules: without company_id a company's role means its own.
+    ("EXECUTE", "FUNCTION {f}.tms_redaction_set(jsonb, uuid)"),
     ("EXECUTE", "FUNCTION {f}.tms_subscribe(text, text, uuid)"),
     ("EXECUTE", "FUNCTION {f}.tms_unsubscribe(text, text, uuid)"),
     (
@@ -266,6 +272,20 @@ const ACT: &[Grant] = &[
     ("EXECUTE", "FUNCTION {f}.tms_policy_explain(text, uuid)"),
 ];
 
+/// What an agent writes of its own accord.
+const LOG: &[Grant] = &[
+    ("EXECUTE", "FUNCTION {f}.tms_log(text, text, jsonb, text, uuid)"),
+    // Plain INSERT: everything but id and time.
+    (
+        "INSERT (company_id, agent_name, task_id, level, message, meta)",
+        "TABLE tms.agent_logs",
+    ),
+    // What the default of the id calls in the name of the role.
+    ("EXECUTE", "FUNCTION tms.uuid_v7()"),
+];
+
+const PSEUDONYMIZE: &[Grant] = &[("EXECUTE", "FUNCTION tms.use_redaction_key()")];
+
 const CONSUME: &[Grant] = &[
     (
         "EXECUTE",
@@ -279,16 +299,26 @@ const CONSUME: &[Grant] = &[
     ),
 ];
 
+/// What every capability gives: functions that read nothing but their arguments, and cost time.
+const REDACT: &[Grant] = &[
+    ("EXECUTE", "FUNCTION {f}.tms_redact(jsonb, text[])"),
+    ("EXECUTE", "FUNCTION {f}.tms_redact_rules(jsonb, jsonb)"),
+    ("EXECUTE", "FUNCTION {f}.tms_redact_text(text, text[])"),
+    ("EXECUTE", "FUNCTION {f}.tms_detect_pii(jsonb)"),
+];
+
 fn grants_of(capability: Capability) -> Vec<Grant> {
-    match capability {
-        Capability::Producer => PRODUCE.to_vec(),
-        Capability::Auditor => [READ_STATUS, READ_DUMP].concat(),
-        Capability::Operator => [READ_STATUS, OPERATE].concat(),
-        Capability::Consumer => CONSUME.to_vec(),
-        Capability::Agent => ACT.to_vec(),
-        // It comes with agent tasks: holding it gives nothing yet.
-        Capability::Approver => Vec::new(),
-    }
+    let own: &[&[Grant]] = match capability {
+        Capability::Producer => &[PRODUCE],
+        Capability::Auditor => &[READ_STATUS, READ_DUMP],
+        Capability::Operator => &[READ_STATUS, OPERATE],
+        Capability::Consumer => &[CONSUME],
+        Capability::Agent => &[ACT, LOG],
+        Capability::Pseudonymizer => &[PSEUDONYMIZE],
+        // What is theirs alone comes with agent tasks.
+        Capability::Approver => &[],
+    };
+    [own.concat().as_slice(), REDACT].concat()
 }
 
 fn run(grants: Vec<Grant>, verb: &str, preposition: &str, role: &str) {

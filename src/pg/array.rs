@@ -32,6 +32,20 @@ pub(crate) fn server_bytes(value: &str) -> Cow<'_, [u8]> {
     }))
 }
 
+/// Text of the server in UTF-8; what is no valid text is replaced.
+pub(super) fn utf8(bytes: &[u8]) -> Cow<'_, str> {
+    if is_server_utf8() || bytes.is_ascii() {
+        // Faster than the lossy way, which walks from letter to letter.
+        return std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
+    }
+    let mut text = Vec::new();
+    // SAFETY: the bytes are text that the server has stored.
+    unsafe { append_utf8(bytes.as_ptr().cast(), bytes.len(), &mut text) };
+    Cow::Owned(
+        String::from_utf8(text).unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned()),
+    )
+}
+
 /// Whether text needs no conversion: UTF-8, or an encoding that promises nothing.
 fn is_server_utf8() -> bool {
     thread_local! {

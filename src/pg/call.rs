@@ -211,6 +211,76 @@ pub extern "C-unwind" fn tms_policy_release(fcinfo: pg_sys::FunctionCallInfo) ->
     }
 }
 
+declare_v1!(pg_finfo_tms_log);
+/// `tms_log`: see [`crate::api::logs::log`].
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_log(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    match crate::api::logs::log(&Arguments(fcinfo)) {
+        Ok(id) => uuid_datum(id),
+        Err(error) => raise(error),
+    }
+}
+
+declare_v1!(pg_finfo_tms_redact);
+/// `tms_redact`: see [`crate::api::redaction::by_fields`].
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_redact(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: the call info is the one PostgreSQL passed.
+    unsafe { nullable(fcinfo, crate::api::redaction::by_fields) }
+}
+
+declare_v1!(pg_finfo_tms_redact_rules);
+/// `tms_redact_rules`: see [`crate::api::redaction::by_rules`].
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_redact_rules(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: the call info is the one PostgreSQL passed.
+    unsafe { nullable(fcinfo, crate::api::redaction::by_rules) }
+}
+
+declare_v1!(pg_finfo_tms_redact_text);
+/// `tms_redact_text`: see [`crate::api::redaction::text`].
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_redact_text(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: the call info is the one PostgreSQL passed.
+    unsafe { nullable(fcinfo, crate::api::redaction::text) }
+}
+
+declare_v1!(pg_finfo_tms_detect_pii);
+/// `tms_detect_pii`: see [`crate::api::redaction::detect`].
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_detect_pii(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: the call info is the one PostgreSQL passed.
+    let answer = unsafe { super::set::AnswerSet::begin(fcinfo) };
+    if let Err(error) = crate::api::redaction::detect(&Arguments(fcinfo), &answer) {
+        raise(error);
+    }
+    pg_sys::Datum::from(0)
+}
+
+/// The answer of a function that may answer NULL.
+///
+/// # Safety
+/// `fcinfo` must be what PostgreSQL passed to the function.
+unsafe fn nullable(
+    fcinfo: pg_sys::FunctionCallInfo,
+    function: fn(&Arguments) -> crate::errors::Result<Option<pg_sys::Datum>>,
+) -> pg_sys::Datum {
+    match function(&Arguments(fcinfo)) {
+        Ok(Some(answer)) => answer,
+        Ok(None) => {
+            // SAFETY: by the caller.
+            unsafe { (*fcinfo).isnull = true };
+            pg_sys::Datum::from(0)
+        }
+        Err(error) => raise(error),
+    }
+}
+
 fn empty_uuid_array() -> pg_sys::Datum {
     // SAFETY: makes an array of no elements in the current context.
     unsafe { pg_sys::Datum::from(pg_sys::construct_empty_array(pg_sys::UUIDOID)) }

@@ -10,24 +10,33 @@ pub(crate) fn size(datum: pg_sys::Datum) -> usize {
 
 /// The text of a jsonb in UTF-8, appended to `into`.
 pub(crate) fn write_text(datum: pg_sys::Datum, into: &mut Vec<u8>) {
-    // SAFETY: the datum is a jsonb; JsonbToCString writes into a fresh StringInfo, whose data and length are read before it is
-    // freed. What detoasting allocated is freed as well.
+    // SAFETY: the datum is a jsonb, whose root container is what follows its length word. What detoasting allocated is freed.
     unsafe {
         let stored = datum.cast_mut_ptr::<pg_sys::varlena>();
         let plain = pg_sys::pg_detoast_datum(stored);
         let size = pgrx::varlena::varsize_any_exhdr(plain);
+        let root = pgrx::varlena::vardata_any(plain).cast::<u8>();
+        append_text(std::slice::from_raw_parts(root, size), into);
+        if plain != stored {
+            pg_sys::pfree(plain.cast());
+        }
+    }
+}
+
+/// The text of an object or array inside of a jsonb in UTF-8, appended to `into`.
+///
+/// # Safety
+/// The bytes must be a container of a jsonb, at a multiple of four.
+pub(super) unsafe fn append_text(container: &[u8], into: &mut Vec<u8>) {
+    // SAFETY: by the caller; JsonbToCString writes into a fresh StringInfo, whose data and length are read before it is freed.
+    unsafe {
         let out = pg_sys::makeStringInfo();
-        let root = pgrx::varlena::vardata_any(plain)
-            .cast::<pg_sys::JsonbContainer>()
-            .cast_mut();
-        pg_sys::JsonbToCString(out, root, i32::try_from(size).unwrap_or(i32::MAX));
+        let root = container.as_ptr().cast::<pg_sys::JsonbContainer>().cast_mut();
+        pg_sys::JsonbToCString(out, root, i32::try_from(container.len()).unwrap_or(i32::MAX));
         let length = usize::try_from((*out).len).unwrap_or(0);
         super::array::append_utf8((*out).data, length, into);
         pg_sys::pfree((*out).data.cast());
         pg_sys::pfree(out.cast());
-        if plain != stored {
-            pg_sys::pfree(plain.cast());
-        }
     }
 }
 
@@ -73,14 +82,19 @@ pub(crate) fn with_root<R>(datum: pg_sys::Datum, look: impl FnOnce(&[u8]) -> R) 
 
 /// A jsonb of a root container, in the current memory context.
 pub(crate) fn of_root(root: &[u8]) -> pg_sys::Datum {
-    const HEADER: usize = pg_sys::VARHDRSZ;
-    let size = root.len() + HEADER;
-    // SAFETY: palloc gives `size` bytes or raises; the length word and the root fill them.
+    super::plain::varlena(root)
+}
+
+/// The bytes of a jsonb in its plain form.
+#[cfg(any(test, feature = "pg_test"))]
+pub(crate) fn bytes(datum: pg_sys::Datum) -> Vec<u8> {
+    // SAFETY: the datum is a jsonb; detoasting answers a plain one, of which as many bytes are read as its length word says.
     unsafe {
-        let copy = pg_sys::palloc(size).cast::<u8>();
-        pgrx::set_varsize_4b(copy.cast(), i32::try_from(size).unwrap_or(i32::MAX));
-        copy.add(HEADER)
-            .copy_from_nonoverlapping(root.as_ptr(), root.len());
-        pg_sys::Datum::from(copy)
+        let plain = pg_sys::pg_detoast_datum(datum.cast_mut_ptr());
+        std::slice::from_raw_parts(
+            pgrx::varlena::vardata_any(plain).cast::<u8>(),
+            pgrx::varlena::varsize_any_exhdr(plain),
+        )
+        .to_vec()
     }
 }

@@ -16,7 +16,11 @@ pub(crate) mod jsonb;
 pub(crate) mod lanes;
 pub(crate) mod limits;
 pub(crate) mod locks;
+pub(crate) mod plain;
 pub(crate) mod recovery;
+pub(crate) mod redact_row;
+pub(crate) mod redaction;
+pub(crate) mod redaction_news;
 pub(crate) mod region;
 pub(crate) mod roles;
 pub(crate) mod server;
@@ -30,6 +34,7 @@ pub(crate) mod worker;
 /// Installs hooks and callbacks; called once a process loads the library.
 pub(crate) fn init() {
     cache::register();
+    redaction_news::register();
     wake::register();
     hooks::register_log();
     if server::is_preloading() {

@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 
 use super::call::{declare_v1, raise};
 use super::lanes::Noted;
-use super::{array, cache, locks, server, wake};
+use super::{array, cache, locks, redaction_news, server, wake};
 use crate::errors;
 
 /// A new row of `tms.event_outbox`, as far as the checks need it.
@@ -50,7 +50,7 @@ mod column {
 ///
 /// # Safety
 /// `fcinfo` must be what PostgreSQL passed to a trigger function.
-unsafe fn trigger_data(fcinfo: pg_sys::FunctionCallInfo) -> *mut pg_sys::TriggerData {
+pub(super) unsafe fn trigger_data(fcinfo: pg_sys::FunctionCallInfo) -> *mut pg_sys::TriggerData {
     // SAFETY: by the caller; context is NULL or a node, whose tag says what it is.
     unsafe {
         let context = (*fcinfo).context;
@@ -214,7 +214,7 @@ pub extern "C-unwind" fn tms_invalidate_caches(fcinfo: pg_sys::FunctionCallInfo)
     // SAFETY: as a trigger function; the relation is open for its duration.
     let relation = unsafe { (*(*trigger_data(fcinfo)).tg_relation).rd_id };
     cache::invalidate(relation);
-    if !cache::is_of_policies(relation) {
+    if !cache::is_of_policies(relation) && !redaction_news::is_of_redaction(relation) {
         wake::note_targets();
     }
     pg_sys::Datum::from(0)

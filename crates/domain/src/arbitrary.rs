@@ -3,14 +3,18 @@
 //! A fixed seed keeps a failure reproducible; a dependency for this would cost more than it gives.
 
 /// SplitMix64 (Steele, Lea, Flood 2014): enough spread for choosing test input.
-pub(crate) struct Source(u64);
+#[derive(Debug)]
+pub struct Source(u64);
 
 impl Source {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The same seed gives the same input.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) fn number(&mut self) -> u64 {
+    /// Any number.
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -18,17 +22,18 @@ impl Source {
         z ^ (z >> 31)
     }
 
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
+    /// A number below the bound, which must not be 0.
+    pub fn below(&mut self, bound: usize) -> usize {
         (self.number() % bound as u64) as usize
     }
 
     /// A float in [0, 1), as the callers of [`crate::backoff`] give it.
-    pub(crate) fn unit(&mut self) -> f64 {
+    pub fn unit(&mut self) -> f64 {
         (self.number() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// A string glued from the given pieces and from arbitrary characters.
-    pub(crate) fn text(&mut self, pieces: &[&str]) -> String {
+    pub fn text(&mut self, pieces: &[&str]) -> String {
         let mut text = String::new();
         for _ in 0..self.below(12) {
             if self.below(4) == 0 {
@@ -42,7 +47,7 @@ impl Source {
     }
 
     /// A valid string with one character replaced, removed or doubled: closer to what parsers get wrong.
-    pub(crate) fn mutated(&mut self, valid: &str) -> String {
+    pub fn mutated(&mut self, valid: &str) -> String {
         let mut letters: Vec<char> = valid.chars().collect();
         let place = self.below(letters.len());
         match self.below(3) {

@@ -18,17 +18,20 @@ pub enum Capability {
     Operator,
     /// Reads everything but secrets.
     Auditor,
+    /// Has tokens made that stand for values: who can, can try values against them.
+    Pseudonymizer,
 }
 
 impl Capability {
     /// Every capability, in the order of the documentation.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Producer,
         Self::Consumer,
         Self::Agent,
         Self::Approver,
         Self::Operator,
         Self::Auditor,
+        Self::Pseudonymizer,
     ];
 
     /// The name in SQL.
@@ -41,6 +44,7 @@ impl Capability {
             Self::Approver => "approver",
             Self::Operator => "operator",
             Self::Auditor => "auditor",
+            Self::Pseudonymizer => "pseudonymizer",
         }
     }
 

@@ -67,5 +67,5 @@ pub mod slack;
 mod steady;
 pub mod target;
 
-#[cfg(test)]
-mod arbitrary;
+#[cfg(any(test, feature = "arbitrary"))]
+pub mod arbitrary;

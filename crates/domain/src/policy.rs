@@ -90,7 +90,7 @@ impl Mode {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PiiRules {
     /// Keys or paths whose values are hidden, sorted and without duplicates; None where nothing was said, which is not
-    /// the same as an empty list. Whether a path is one is for the redaction to say.
+    /// the same as an empty list.
     pub redact_fields: Option<Vec<String>>,
     /// The level at which it is logged what was found where; None where nothing was said.
     pub log_level: Option<LogLevel>,

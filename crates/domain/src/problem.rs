@@ -12,6 +12,10 @@ pub enum Kind {
     Invalid,
     /// The value is part of the documented surface, but this release does not implement it yet.
     NotAvailable,
+    /// The value is larger or deeper than anything that is taken on.
+    TooMuch,
+    /// The value is none: what is stored of it is damaged.
+    Damaged,
 }
 
 /// A refusal that a person can act on. Its texts never hold a secret.
@@ -31,8 +35,14 @@ impl Problem {
     /// A value that is wrong ([`Kind::Invalid`]).
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
+        Self::of(Kind::Invalid, message)
+    }
+
+    /// A refusal of another sort.
+    #[must_use]
+    pub fn of(kind: Kind, message: impl Into<String>) -> Self {
         Self {
-            kind: Kind::Invalid,
+            kind,
             message: message.into(),
             detail: None,
             hint: None,
@@ -42,10 +52,7 @@ impl Problem {
     /// Something documented that this release does not implement yet ([`Kind::NotAvailable`]).
     #[must_use]
     pub fn not_available(message: impl Into<String>) -> Self {
-        Self {
-            kind: Kind::NotAvailable,
-            ..Self::new(message)
-        }
+        Self::of(Kind::NotAvailable, message)
     }
 
     /// Says what was expected.

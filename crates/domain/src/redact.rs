@@ -11,7 +11,10 @@
 //! | [`token`], [`mod@derive`] | tokens that keep equal values joinable, and the keys they are made with |
 //! | [`rules`] | reading a rules document |
 //! | [`matcher`] | the rules compiled for a walker that sees one place after the other |
+//! | [`by_value`] | what a text or number gives away itself, wherever it stands |
+//! | [`jsonb`] | a walker over jsonb as it lies in memory |
 //! | [`mod@reference`] | the same by the definitions, slow and plain: what a fast walker is held to |
+//! | [`landing`] | what holds where rows land before anybody set rules, and what is said of a redaction |
 //! | [`json_text`] | JSON as jsonb prints it, which is what tokens are made from |
 //!
 //! What holds for every walker:
@@ -44,9 +47,14 @@
 //! assert_eq!(redacted, Ok(document(name("[REDACTED]"))));
 //! ```
 
+#[cfg(any(test, feature = "arbitrary"))]
+pub mod arbitrary;
+pub mod by_value;
 pub mod derive;
 pub mod json_text;
+pub mod jsonb;
 pub mod key;
+pub mod landing;
 pub mod matcher;
 pub mod mode;
 pub mod path;

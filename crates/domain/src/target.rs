@@ -16,6 +16,7 @@ mod in_database;
 mod overrides;
 mod policies;
 mod public;
+mod redaction;
 mod transport;
 
 pub use crate::breaker::Policy as BreakerPolicy;
@@ -26,6 +27,7 @@ pub use in_database::{NotifyOptions, RealtimeOptions};
 pub use overrides::{Override, parse_override};
 pub use policies::{OnAmbiguous, OnDead, Rate};
 pub use public::merge;
+pub use redaction::Redaction;
 pub use transport::Transport;
 
 /// What Slack asks for: one message a second for each webhook.
@@ -50,6 +52,8 @@ pub struct TargetOptions {
     pub on_ambiguous: OnAmbiguous,
     /// What a dead letter does to the later events of its ordering key.
     pub on_dead: OnDead,
+    /// What is left out of what leaves; None for nothing.
+    pub redaction: Option<Redaction>,
 }
 
 /// How a target's events get there, with what only this way has.
@@ -89,8 +93,8 @@ impl TargetOptions {
 /// second unless `rate_per_second` says otherwise.
 ///
 /// # Errors
-/// Anything but an object, an unknown option (HINT has the nearest), an option the transport has no use for, one of a
-/// later release ([`crate::problem::Kind::NotAvailable`]), a missing url, and a value of the wrong type or out of its
+/// Anything but an object, an unknown option (HINT has the nearest), an option the transport has no use for,
+/// a missing url, and a value of the wrong type or out of its
 /// range. Texts repeat neither the URL's path and query nor a header's value nor a secret.
 pub fn parse(name: &str, transport: Transport, options: &Value) -> Result<TargetOptions, Problem> {
     let transport = match (transport, name) {
@@ -123,6 +127,7 @@ pub fn parse(name: &str, transport: Transport, options: &Value) -> Result<Target
         },
         on_ambiguous: policies::on_ambiguous(&fields)?,
         on_dead: policies::on_dead(&fields)?,
+        redaction: redaction::read(&fields)?,
     })
 }
 

@@ -7,7 +7,7 @@ use tms_domain::policy::decide::Decision;
 use tms_domain::policy::usage::Usage;
 
 use super::judge::{self, Judged};
-use super::{limits, record, verdict};
+use super::{limits, record, redaction, verdict};
 use crate::api::tenancy;
 use crate::errors::{self, Result};
 use crate::pg::call::Arguments;
@@ -72,8 +72,9 @@ pub(crate) fn check(arguments: &Arguments) -> Result<pg_sys::Datum> {
     let begin = Instant::now();
     let call = Call::read("tms_policy_check", arguments)?;
     let judged = judge(&call)?;
+    let shown = redaction::shown(&judged, &call)?;
     record::asked(&call, &judged, begin.elapsed());
-    Ok(verdict::of(&judged, call.payload, None))
+    Ok(verdict::of(&judged, shown, None))
 }
 
 /// Limits are asked about what would run now: what waits for a person is judged again when it does.

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::check::Call;
 use super::judge::{self, Judged};
-use super::{limits, record, verdict};
+use super::{limits, record, redaction, verdict};
 use crate::api::tenancy;
 use crate::errors::{self, Result};
 use crate::pg::call::Arguments;
@@ -29,6 +29,8 @@ const OUTCOMES: [&str; 2] = ["success", "failure"];
 /// What becomes of a call.
 struct Verdict {
     judged: Judged,
+    /// What may be seen of the payload.
+    shown: Option<pg_sys::Datum>,
     /// Whether it is stopped by a limit, which is another thing on another day.
     is_limit: bool,
     reservation: Option<Uuid>,
@@ -48,7 +50,7 @@ pub(crate) fn enforce(arguments: &Arguments) -> Result<pg_sys::Datum> {
     let effective = if passes { Decision::Allow } else { judged.decision };
     record::enforced(&call, judged, effective, begin.elapsed());
     if passes {
-        Ok(verdict::of(judged, call.payload, verdict.reservation))
+        Ok(verdict::of(judged, verdict.shown, verdict.reservation))
     } else {
         Err(stopped(&call, &verdict))
     }
@@ -62,9 +64,12 @@ fn mode(judged: &Judged) -> Mode {
 /// Holds a call against the lists; and what they allow against every limit, charging all of them or none.
 fn judge(call: &Call) -> Result<Verdict> {
     let judged = judge::by_lists(&call.agent, &call.function, &call.company);
+    // Before anything is charged: a payload that cannot be redacted is refused.
+    let shown = redaction::shown(&judged, call)?;
     let (Decision::Allow, Some(policy)) = (judged.decision, judged.policy.as_deref()) else {
         return Ok(Verdict {
             judged,
+            shown,
             is_limit: false,
             reservation: None,
         });
@@ -75,11 +80,13 @@ fn judge(call: &Call) -> Result<Verdict> {
     Ok(match limits::reserve(policy, call)? {
         Ok(id) => Verdict {
             judged,
+            shown,
             is_limit: false,
             reservation: Some(Uuid::from_bytes(id)),
         },
         Err(refusal) => Verdict {
             judged: refusal.of(judged),
+            shown,
             is_limit: true,
             reservation: None,
         },

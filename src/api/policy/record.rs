@@ -79,7 +79,7 @@ fn text(call: &Call, judged: &Judged, effective: Decision, took: Duration, is_as
         "input_sha256",
         Some(&canonical::digest(&canonical_json::text(&payload))),
     );
-    if let Some(shown) = redaction::shown(policy, call.payload) {
+    if let Some(shown) = redaction::kept(call) {
         record.json("input", &kept(shown, call.payload, &payload));
     }
     record.json("usage", &usage(call));

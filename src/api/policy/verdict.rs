@@ -6,22 +6,21 @@ use tms_domain::policy::Mode;
 use uuid::Uuid;
 
 use super::judge::Judged;
-use super::redaction;
 use crate::errors;
 use crate::pg::{array, call, jsonb};
 
 /// The verdict as jsonb, in memory of the caller's context. Every key is always there; what there is nothing to say of is null.
 ///
 /// Built as bytes, without a call of the server for each key: a check is asked many times a second.
-pub(crate) fn of(judged: &Judged, payload: pg_sys::Datum, reservation: Option<Uuid>) -> pg_sys::Datum {
-    let shown = redaction::shown(judged.policy.as_deref(), payload);
+/// `shown` is what may be seen of the payload.
+pub(crate) fn of(judged: &Judged, shown: Option<pg_sys::Datum>, reservation: Option<Uuid>) -> pg_sys::Datum {
     let built = match shown {
         Some(shown) => jsonb::with_root(shown, |root| build(judged, Some(root), reservation)),
         None => build(judged, None, reservation),
     };
     match built {
         Ok(root) => jsonb::of_root(&root),
-        Err(_) => call::raise(errors::payload_too_large(jsonb::size(payload), LARGEST)),
+        Err(_) => call::raise(errors::payload_too_large(shown.map_or(0, jsonb::size), LARGEST)),
     }
 }
 

@@ -1,8 +1,14 @@
 //! From due events to jobs of the I/O thread: which queues are read, how far, and for whom.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
+use pgrx::pg_sys;
 use tms_delivery::Job;
+use tms_domain::outcome::{ErrorType, Verdict};
+use tms_domain::problem::Problem;
+use tms_domain::redact::jsonb::Redactor;
+use tms_domain::redact::token::Keys;
 use tms_domain::target::Delivery;
 
 use super::lanes::{Company, Walk};
@@ -12,7 +18,7 @@ use super::target::Target;
 use super::targets::Unknown;
 use super::{Dispatcher, Flight, jobs};
 use crate::pg::spi::{self, Session};
-use crate::pg::{jsonb, server, worker};
+use crate::pg::{jsonb, redaction, server, worker};
 use crate::settings;
 use crate::store::events::{self, DueEvent, DueEvents, KeyQuestion, Position};
 
@@ -26,6 +32,8 @@ const MOST_ROWS: usize = 8192;
 pub(super) struct Handed {
     jobs: Vec<Job>,
     pub(super) local: Vec<LocalEvent>,
+    /// Events that cannot be redacted as their target wants it, with what is the matter: they do not leave.
+    unfit: Vec<(u64, Problem)>,
     /// The memory for bodies is used up.
     is_full: bool,
 }
@@ -65,6 +73,10 @@ impl Dispatcher {
             self.told.stale();
         }
         self.engine.submit(handed.jobs);
+        for (key, problem) in handed.unfit {
+            self.came_back(key);
+            self.judge(key, unfit(&problem), Duration::ZERO);
+        }
         // Answers bring the next look; what the database delivers has none.
         self.is_behind |= !handed.local.is_empty();
         let written = self.deliver_locally(handed.local);
@@ -369,15 +381,22 @@ impl Dispatcher {
         if self.bytes + size > settings::max_in_flight_bytes() && target.on_their_way > 0 {
             return false;
         }
-        let bytes = match &target.route.options.delivery {
-            Delivery::Http(http) => {
-                let job = jobs::request(event, http, place.target, place.lane, &self.source);
+        let bytes = match (
+            leaving(event, target.route.redactor.as_ref()),
+            &target.route.options.delivery,
+        ) {
+            (Err(problem), _) => {
+                handed.unfit.push((event.position.seq.cast_unsigned(), problem));
+                0
+            }
+            (Ok(payload), Delivery::Http(http)) => {
+                let job = jobs::request(event, payload, http, place.target, place.lane, &self.source);
                 let bytes = job.body.len();
                 handed.jobs.push(job);
                 bytes
             }
-            _ => {
-                let local = LocalEvent::of(event, place.target);
+            (Ok(payload), _) => {
+                let local = LocalEvent::of(event, payload, place.target);
                 let bytes = local.payload.len();
                 handed.local.push(local);
                 bytes
@@ -416,4 +435,23 @@ impl Dispatcher {
 
 fn key_of(target: u32, event: &DueEvent) -> Option<Key> {
     event.ordering_hash.map(|hash| Key { target, hash })
+}
+
+/// The payload as its target is to have it.
+fn leaving(event: &DueEvent, redactor: Option<&Redactor>) -> Result<pg_sys::Datum, Problem> {
+    let Some(redactor) = redactor else {
+        return Ok(event.payload);
+    };
+    let redacted = redaction::of_stored(event.payload, redactor, &Keys::none())?;
+    Ok(redacted.unwrap_or(event.payload))
+}
+
+fn unfit(problem: &Problem) -> Verdict {
+    Verdict::Dead {
+        error: ErrorType::Validation,
+        message: format!(
+            "the payload cannot be redacted as the target's redact_fields want it: {}",
+            problem.message
+        ),
+    }
 }

@@ -1,5 +1,6 @@
 //! From an event to the request that carries it: the body by the target's envelope, and the event's own headers.
 
+use pgrx::pg_sys;
 use serde_json::Value;
 use tms_delivery::{HeaderKey, HeaderName, Job};
 use tms_domain::target::{Envelope, HttpOptions, Profile};
@@ -12,9 +13,10 @@ use crate::store::events::DueEvent;
 
 const EVENT_TYPE: HeaderName = HeaderName::from_static("tms-event-type");
 
-/// What the HTTP engine is to send.
+/// What the HTTP engine is to send: the event, with the payload as its target is to have it.
 pub(crate) fn request(
     event: &DueEvent,
+    payload: pg_sys::Datum,
     options: &HttpOptions,
     target: u32,
     lane: usize,
@@ -38,14 +40,14 @@ pub(crate) fn request(
         lane: lane as u64,
         webhook_id: event.id,
         headers,
-        body: body(event, options),
+        body: body(event, payload, options),
     }
 }
 
-fn body(event: &DueEvent, options: &HttpOptions) -> Vec<u8> {
-    let size = jsonb::size(event.payload);
+fn body(event: &DueEvent, stored: pg_sys::Datum, options: &HttpOptions) -> Vec<u8> {
+    let size = jsonb::size(stored);
     let mut payload = Vec::with_capacity(size + size / 2);
-    jsonb::write_text(event.payload, &mut payload);
+    jsonb::write_text(stored, &mut payload);
     match (options.profile, options.envelope) {
         (Profile::Slack, _) => {
             let payload = serde_json::from_slice(&payload).unwrap_or(Value::Null);

@@ -41,10 +41,10 @@ pub(super) struct LocalEvent {
 }
 
 impl LocalEvent {
-    /// Takes what is needed of an event.
-    pub(super) fn of(event: &DueEvent, target: u32) -> LocalEvent {
+    /// Takes what is needed of an event, and the payload as its target is to have it.
+    pub(super) fn of(event: &DueEvent, stored: pg_sys::Datum, target: u32) -> LocalEvent {
         let mut payload = Vec::new();
-        jsonb::write_text(event.payload, &mut payload);
+        jsonb::write_text(stored, &mut payload);
         LocalEvent {
             target,
             seq: event.position.seq.cast_unsigned(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tms_delivery::{Scheme, TargetSpec};
 use tms_domain::endpoint;
+use tms_domain::redact::jsonb::Redactor;
 use tms_domain::signature::Key;
 use tms_domain::target::{self, Delivery, HttpOptions, Profile, TargetOptions, Transport};
 
@@ -12,6 +13,8 @@ use crate::store::targets::{Secrets, Target};
 /// What is needed to send to a target.
 pub(crate) struct Route {
     pub(crate) options: TargetOptions,
+    /// What it is not to be told.
+    pub(crate) redactor: Option<Redactor>,
     /// For the HTTP engine; `None` where the database itself is the way.
     pub(crate) spec: Option<TargetSpec>,
     /// What a receiver's answer may repeat and nobody is to read: the URL behind the host, and the values of headers.
@@ -34,9 +37,15 @@ pub(crate) fn of(stored: &Target, base: Option<&Target>, unix_now: i64) -> Optio
     let whole = target::merge(&stored.options, secrets.url.as_deref(), secrets.headers.as_ref());
     let transport = Transport::parse(&stored.transport).ok()?;
     let options = target::parse(&stored.name, transport, &whole).ok()?;
+    let redactor = match &options.redaction {
+        None => None,
+        // A target whose rules cannot be read is sent nothing.
+        Some(redaction) => Some(Redactor::new(&redaction.rules).ok()?),
+    };
     let Delivery::Http(http) = &options.delivery else {
         return Some(Route {
             options,
+            redactor,
             spec: None,
             secrets: Vec::new(),
             key_ends: None,
@@ -59,6 +68,7 @@ pub(crate) fn of(stored: &Target, base: Option<&Target>, unix_now: i64) -> Optio
             .filter(|until| *until > unix_now)
             .min(),
         is_astray,
+        redactor,
         options,
     })
 }

@@ -17,7 +17,9 @@
 
 pub mod address;
 pub mod mutation;
+pub mod path;
 pub mod pattern;
+pub mod pii;
 pub mod retry_after;
 pub mod signature;
 pub mod url;
@@ -58,6 +60,16 @@ pub const TARGETS: &[Target] = &[
         name: "pattern",
         check: pattern::check,
         seeds: pattern::SEEDS,
+    },
+    Target {
+        name: "pii",
+        check: pii::check,
+        seeds: pii::SEEDS,
+    },
+    Target {
+        name: "path",
+        check: path::check,
+        seeds: path::SEEDS,
     },
 ];
 

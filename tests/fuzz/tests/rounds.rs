@@ -61,9 +61,27 @@ fn pattern() {
 }
 
 #[test]
+fn pii() {
+    play("pii");
+}
+
+#[test]
+fn path() {
+    play("path");
+}
+
+#[test]
 fn every_target_is_played_and_has_a_program_for_the_fuzzer() {
     let here = env!("CARGO_MANIFEST_DIR");
-    let played = ["retry_after", "signature", "url", "address", "pattern"];
+    let played = [
+        "retry_after",
+        "signature",
+        "url",
+        "address",
+        "pattern",
+        "pii",
+        "path",
+    ];
     assert_eq!(
         TARGETS.iter().map(|target| target.name).collect::<Vec<_>>(),
         played

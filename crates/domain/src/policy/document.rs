@@ -9,6 +9,7 @@ use super::section::{Range, Section};
 use super::yaml::{self, Entry, join};
 use super::{AgentPolicy, LogLevel, MicroUsd, Mode, PiiRules, check_agent_name};
 use crate::problem::Problem;
+use crate::redact::rules::Rules;
 use crate::shown::quoted;
 
 #[cfg(test)]
@@ -187,8 +188,12 @@ fn pii_rules(policy: &Section<'_>) -> Result<PiiRules, Problem> {
         let mut fields = Vec::with_capacity(items.len());
         for item in items {
             check_field(item.text).map_err(|problem| item.wrong(problem))?;
-            fields.push(item.text.to_owned());
+            let field = item.text.to_owned();
+            Rules::from_places(std::slice::from_ref(&field)).map_err(|problem| item.wrong(problem))?;
+            fields.push(field);
         }
+        // Together they have limits of their own.
+        Rules::from_places(&fields)?;
         fields.sort();
         redact_fields = Some(fields);
     }

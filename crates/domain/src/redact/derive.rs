@@ -4,6 +4,8 @@
 //! `tms redaction hmac v1`, then a byte 1 and the 16 bytes of the company's id, or a byte 0 for the platform, then the
 //! key's id: no two keys share one. A new key for the same master key needs only a new id.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hmac::Mac;
 
 use super::token::{HmacKey, KEY_LENGTH};
@@ -41,6 +43,23 @@ pub fn derive(master: &[u8], company: Option<[u8; 16]>, id: &str) -> Result<Hmac
     }
     info.extend_from_slice(id.as_bytes());
     HmacKey::new(id, hkdf::<KEY_LENGTH>(&[], master, &info))
+}
+
+/// The same from a master key as it is stored ([`master_text`]).
+///
+/// # Errors
+/// The text is no base64, or [`derive`] refuses what it stands for. Never repeats the text.
+pub fn derive_from_text(master: &str, company: Option<[u8; 16]>, id: &str) -> Result<HmacKey, Problem> {
+    let bytes = STANDARD
+        .decode(master)
+        .map_err(|_| Problem::new("the master key for redaction is no base64"))?;
+    derive(&bytes, company, id)
+}
+
+/// A master key as it is stored: base64.
+#[must_use]
+pub fn master_text(master: &[u8]) -> String {
+    STANDARD.encode(master)
 }
 
 /// HKDF-SHA256 with an output of `N` bytes, at most 255 times the digest.

@@ -41,6 +41,7 @@ pub(super) const SEPARATOR: u8 = b' ';
 pub(super) const NOT_ASCII: u8 = 0x80;
 
 /// What becomes of each byte of a key that is ASCII: a table, since walkers ask for every byte of every key.
+#[inline]
 pub(super) fn ascii(byte: u8) -> u8 {
     ASCII.get(usize::from(byte)).copied().unwrap_or(NOT_ASCII)
 }

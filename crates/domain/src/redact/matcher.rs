@@ -56,6 +56,7 @@ pub struct State(Bits);
 impl State {
     /// Whether no path leads on from here: then this state is the one of everything below as well, and elements of
     /// arrays need not be entered one by one to learn that nothing is done with them.
+    #[inline]
     #[must_use]
     pub fn is_spent(&self) -> bool {
         self.0.is_empty()
@@ -136,9 +137,18 @@ impl Matcher {
     }
 
     /// Whether nothing below a child in this state can be redacted, so that it can be copied unread.
+    #[inline]
     #[must_use]
     pub fn is_blind(&self, state: &State) -> bool {
         self.fields.is_empty() && state.is_spent()
+    }
+
+    /// Whether a key may be a field, by a look at its bytes in the server's encoding. Where no path leads on, a member of
+    /// which this says no need not be entered: nothing is done with it, and the state inside is the same.
+    #[inline]
+    #[must_use]
+    pub fn may_be_field(&self, key: &[u8]) -> bool {
+        self.fields.may_be(key)
     }
 
     /// Enters the member of an object with this key.

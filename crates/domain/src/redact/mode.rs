@@ -57,6 +57,19 @@ pub enum Scalar {
     Text(String),
 }
 
+impl Scalar {
+    /// The value as jsonb prints it.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Null => "null".to_owned(),
+            Self::Bool(value) => value.to_string(),
+            Self::Number(number) => number.clone(),
+            Self::Text(text) => json_text::string(text),
+        }
+    }
+}
+
 /// A value that is to be redacted.
 #[derive(Clone, Copy)]
 pub enum Found<'a> {

@@ -53,6 +53,26 @@ pub enum Selector {
     Wildcard,
 }
 
+/// Appends the segment that selects the member with this key: `.name`, or `['a name']` where it must be.
+pub fn push_name(name: &str, path: &mut String) {
+    let mut letters = name.chars();
+    let is_bare = letters.next().is_some_and(parser::begins_bare) && letters.all(parser::continues_bare);
+    if is_bare {
+        path.push('.');
+        path.push_str(name);
+        return;
+    }
+    path.push_str("['");
+    for letter in name.chars() {
+        match letter {
+            '\'' | '\\' => path.extend(['\\', letter]),
+            '\0'..='\u{1f}' => path.push_str(&format!("\\u{:04x}", u32::from(letter))),
+            _ => path.push(letter),
+        }
+    }
+    path.push_str("']");
+}
+
 impl Path {
     /// Reads a path of at most [`LENGTH_LIMIT`] bytes and [`SEGMENT_LIMIT`] segments.
     ///

@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::by_value::ByValue;
 use super::json_text;
 use super::key::canonical;
 use super::mode::{Found, Mode, Put, Scalar};
 use super::path::{Path, Segment};
 use super::rules::{Rules, Target};
 use super::token::Keys;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 #[cfg(test)]
 mod tests;
@@ -107,13 +108,14 @@ impl From<&Scalar> for Json {
     }
 }
 
-/// The document with every place that a rule names redacted. Kinds are not looked for.
+/// The document with every place that a rule names redacted, and elsewhere what is of the rules' kinds.
 ///
 /// `depth_limit` is how many containers may be inside each other. The stack grows with the depth of the document up
 /// to it: the caller knows how much there is.
 ///
 /// # Errors
-/// The document is nested deeper, or the rules make tokens and there is no key (also when this document needs none).
+/// The document is nested deeper, or the rules make tokens and there is no key (also when this document needs none), or
+/// they name a kind that is none.
 pub fn redact(document: &Json, rules: &Rules, keys: &Keys, depth_limit: usize) -> Result<Json, Problem> {
     if is_deeper(document, depth_limit) {
         return Err(too_deep(depth_limit));
@@ -130,9 +132,23 @@ pub fn redact(document: &Json, rules: &Rules, keys: &Keys, depth_limit: usize) -
             }
         }
     }
-    let written = write(document, &mut Vec::new(), &modes, keys)?;
+    let by_value = ByValue::new(rules)?;
+    let how = How {
+        modes,
+        by_value: by_value.as_ref(),
+        keys,
+    };
+    let written = write(document, &mut Vec::new(), &how)?;
     // No rule names the document itself, so it is not taken out.
     Ok(written.unwrap_or(Json::Null))
+}
+
+/// What is done where.
+struct How<'a> {
+    /// The strictest mode of each place that a rule names.
+    modes: BTreeMap<Place, &'a Mode>,
+    by_value: Option<&'a ByValue>,
+    keys: &'a Keys,
 }
 
 /// A document is refused rather than passed on with its depths unread.
@@ -140,9 +156,8 @@ pub fn redact(document: &Json, rules: &Rules, keys: &Keys, depth_limit: usize) -
 /// For every walker, so that all say the same.
 #[must_use]
 pub fn too_deep(depth_limit: usize) -> Problem {
-    Problem::new(format!(
-        "the document to be redacted is nested deeper than {depth_limit} levels"
-    ))
+    let message = format!("the document to be redacted is nested deeper than {depth_limit} levels");
+    Problem::of(Kind::TooMuch, message)
     .detail(
         "Objects and arrays inside each other are counted; what is nested deeper is refused, never passed on \
              unread.",
@@ -219,19 +234,25 @@ fn with(place: &[Child], child: Child) -> Place {
 }
 
 /// The value at this place, redacted; None if it is taken out.
-fn write(
-    value: &Json,
-    place: &mut Place,
-    modes: &BTreeMap<Place, &Mode>,
-    keys: &Keys,
-) -> Result<Option<Json>, Problem> {
-    if let Some(mode) = modes.get(place.as_slice()) {
-        return put(mode, value, keys);
+fn write(value: &Json, place: &mut Place, how: &How<'_>) -> Result<Option<Json>, Problem> {
+    if let Some(mode) = how.modes.get(place.as_slice()) {
+        return put(mode, value, how.keys);
+    }
+    if let Some(by_value) = how.by_value {
+        let put = match value {
+            Json::String(text) => by_value.text(nearest_key(place), text, how.keys)?,
+            Json::Number(number) => by_value.number(nearest_key(place), number, how.keys)?,
+            _ => Put::Unchanged,
+        };
+        if put != Put::Unchanged {
+            // What is found by value is not taken out of an object.
+            return Ok(Some(given(put, value).unwrap_or(Json::Null)));
+        }
     }
     let mut written = Vec::new();
     for (child, value) in value.children() {
         place.push(child.clone());
-        written.push((child, write(value, place, modes, keys)?));
+        written.push((child, write(value, place, how)?));
         place.pop();
     }
     Ok(Some(match value {
@@ -239,6 +260,15 @@ fn write(
         Json::Array(_) => array(written.into_iter().map(|(_, element)| element).collect()),
         scalar => scalar.clone(),
     }))
+}
+
+/// The key of the last member on the way to a place.
+fn nearest_key(place: &[Child]) -> &str {
+    let keys = place.iter().rev().filter_map(|child| match child {
+        Child::Member(key) => Some(key.as_str()),
+        Child::Element(_) => None,
+    });
+    keys.into_iter().next().unwrap_or_default()
 }
 
 fn member((child, value): (Child, Option<Json>)) -> Option<(String, Json)> {
@@ -271,10 +301,14 @@ pub(super) fn put(mode: &Mode, value: &Json, keys: &Keys) -> Result<Option<Json>
         Json::String(text) => Found::Text(text),
         Json::Array(_) | Json::Object(_) => Found::Container(&text),
     };
-    Ok(match mode.put(found, keys)? {
+    Ok(given(mode.put(found, keys)?, value))
+}
+
+fn given(put: Put<'_>, value: &Json) -> Option<Json> {
+    match put {
         Put::Removed => None,
         Put::Unchanged => Some(value.clone()),
         Put::Given(replacement) => Some(Json::from(replacement)),
         Put::Text(text) => Some(Json::String(text.into_owned())),
-    })
+    }
 }

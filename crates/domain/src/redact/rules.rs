@@ -17,8 +17,8 @@
 //!
 //! Every key may be left out. `mode` is for all that have none of their own: `replace`, `remove`, `hmac`, `partial`,
 //! or an object with its name in `mode` and `with` (what replaces; else `[REDACTED]`) or `keep_last` (else 4) beside
-//! it. `kinds` are kinds of personal data that are found by value, in whatever place: they are kept for the caller,
-//! who can find them.
+//! it. `kinds` are kinds of personal data that are found by value, in whatever place ([`super::by_value`]); `mode` is what
+//! is done with them.
 //!
 //! Strict, since a rule that is misspelt and silently ignored shows up as personal data where nobody expects it: an
 //! unknown key, a wrong type and a place named twice are errors.
@@ -93,6 +93,18 @@ impl Rules {
     /// Names the first that cannot be a field, counted from 1 as SQL counts.
     pub fn from_fields(fields: &[String]) -> Result<Self, Problem> {
         collect::fields(fields).map(|rules| Self {
+            rules,
+            ..Self::default()
+        })
+    }
+
+    /// Each of the places is replaced by `[REDACTED]`: a field, or a path, which begins with `$`. This is what policies and
+    /// targets have under `redact_fields`. A place may be named more than once.
+    ///
+    /// # Errors
+    /// Names the first that is neither, counted from 1.
+    pub fn from_places(places: &[String]) -> Result<Self, Problem> {
+        collect::places(places).map(|rules| Self {
             rules,
             ..Self::default()
         })

@@ -120,7 +120,7 @@ impl Keys {
         self.current.as_ref().ok_or_else(|| {
             Problem::new("the redaction mode \"hmac\" needs a key, and there is none")
                 .detail("Tokens are made with a key of the company that is derived from one master key.")
-                .hint("Set the master key for redaction, or use the mode \"replace\".")
+                .hint("Make one: SELECT tms_redaction_rotate_key(), or use the mode \"replace\".")
         })
     }
 }

@@ -6,9 +6,6 @@ use super::Transport;
 use super::fields::Fields;
 use crate::problem::Problem;
 
-/// Options of the documented surface that this release does not implement yet.
-pub(super) const LATER: &[&str] = &["redact_fields"];
-
 /// What both kinds of HTTP target have.
 const REQUEST: &[&str] = &[
     "url",
@@ -24,22 +21,24 @@ const BODY: &[&str] = &["envelope", "signing", "secret", "gzip"];
 const REMOTE: &[&str] = &["breaker", "on_ambiguous"];
 const REALTIME: &[&str] = &["topic", "event", "private"];
 const NOTIFY: &[&str] = &["channel"];
+/// What leaves in a request or a message. Consumers of a pull target read the event itself.
+const LEAVING: &[&str] = &["redact_fields"];
 /// Consumers that claim events set their own pace.
 const PACE: &[&str] = &["rate_per_second", "burst"];
 const COMMON: &[&str] = &["retry", "on_dead"];
 
 /// Every documented option.
 pub(super) fn all() -> Vec<&'static str> {
-    [REQUEST, BODY, REMOTE, REALTIME, NOTIFY, PACE, COMMON, LATER].concat()
+    [REQUEST, BODY, REMOTE, REALTIME, NOTIFY, PACE, COMMON, LEAVING].concat()
 }
 
 /// The options of one kind of target.
 pub(super) fn of(transport: Transport) -> Vec<&'static str> {
     match transport {
-        Transport::Http => [REQUEST, BODY, REMOTE, PACE, COMMON].concat(),
-        Transport::Slack => [REQUEST, REMOTE, PACE, COMMON].concat(),
-        Transport::Realtime => [REALTIME, PACE, COMMON].concat(),
-        Transport::Notify => [NOTIFY, PACE, COMMON].concat(),
+        Transport::Http => [REQUEST, BODY, REMOTE, PACE, LEAVING, COMMON].concat(),
+        Transport::Slack => [REQUEST, REMOTE, PACE, LEAVING, COMMON].concat(),
+        Transport::Realtime => [REALTIME, PACE, LEAVING, COMMON].concat(),
+        Transport::Notify => [NOTIFY, PACE, LEAVING, COMMON].concat(),
         Transport::Pull => COMMON.to_vec(),
     }
 }
@@ -52,13 +51,6 @@ pub(super) fn check(object: &Map<String, Value>, transport: Transport) -> Result
         return Err(Fields::new(object, "").unknown(unknown, &own));
     }
     let available = || format!("Available options are {}.", own.join(", "));
-    if let Some(later) = first(&|name| LATER.contains(&name)) {
-        return Err(
-            Problem::not_available(format!("option \"{later}\" is not available in this release"))
-                .detail(available())
-                .hint("Leave it out."),
-        );
-    }
     if let Some(foreign) = first(&|name| !own.contains(&name)) {
         let message = format!(
             "option \"{foreign}\" is of no use with transport {}",
@@ -79,6 +71,9 @@ fn instead(option: &str, transport: Transport) -> String {
         }
         Transport::Realtime | Transport::Notify if REMOTE.contains(&option) => {
             "Leave it out: the message is written by the transaction that completes the event."
+        }
+        Transport::Pull if LEAVING.contains(&option) => {
+            "Leave it out: consumers claim the event itself, so enqueue what they may see."
         }
         Transport::Pull if PACE.contains(&option) => "Leave it out: the consumers set the pace.",
         _ => return elsewhere(option),

@@ -25,6 +25,9 @@ impl TargetOptions {
         }
         options.insert("retry".to_owned(), policies::write_retry(&self.retry));
         policies::write_rate(self.rate, &mut options);
+        if let Some(redaction) = &self.redaction {
+            options.insert("redact_fields".to_owned(), json!(redaction.fields));
+        }
         options.insert("on_dead".to_owned(), json!(self.on_dead.as_str()));
         Value::Object(options)
     }

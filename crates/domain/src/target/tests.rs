@@ -167,16 +167,47 @@ fn unknown_options_are_named_by_path_with_the_nearest() {
 }
 
 #[test]
-fn options_of_later_releases_are_told_apart() {
+fn what_leaves_may_be_redacted() {
+    let fields = json!(["customer_name", "$.stops[*].contact.phone"]);
     for transport in Transport::ALL {
-        let problem = parse("a", transport, &json!({"redact_fields": "hush"})).unwrap_err();
-        assert_eq!(problem.kind, Kind::NotAvailable);
+        let mut options = json!({"redact_fields": fields});
+        if matches!(transport, Transport::Http | Transport::Slack) {
+            options["url"] = json!("https://host.example/path");
+        }
+        let parsed = parse("a", transport, &options);
+        if transport == Transport::Pull {
+            let problem = parsed.unwrap_err();
+            assert!(problem.message.contains("of no use with transport pull"));
+            continue;
+        }
+        let parsed = parsed.unwrap();
         assert_eq!(
-            problem.message,
-            "option \"redact_fields\" is not available in this release"
+            parsed
+                .redaction
+                .as_ref()
+                .map(|redaction| redaction.rules.all().len()),
+            Some(2)
         );
-        assert!(!format!("{problem:?}").contains("hush"));
+        assert_eq!(parsed.public()["redact_fields"], fields);
     }
+    let none = parse_http(&with("redact_fields", json!([]))).unwrap();
+    assert_eq!(none.redaction, None);
+    assert!(none.public().get("redact_fields").is_none());
+    for wrong in [
+        json!("phone"),
+        json!({"phone": true}),
+        json!(["phone", 1]),
+        json!([null]),
+    ] {
+        let problem = parse_http(&with("redact_fields", wrong)).unwrap_err();
+        assert!(problem.message.contains("redact_fields"), "{}", problem.message);
+    }
+    let problem = parse_http(&with("redact_fields", json!(["phone", "$.a["]))).unwrap_err();
+    assert!(
+        problem.message.contains("redact_fields[2]"),
+        "{}",
+        problem.message
+    );
 }
 
 #[test]

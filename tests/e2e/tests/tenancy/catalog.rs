@@ -189,9 +189,15 @@ fn nobody_was_given_more_than_meant(stage: &Stage) {
         );
     }
     let idle = ["_none ", "_approver "];
+    // What every capability gives: it reads nothing but its arguments.
+    let harmless = [
+        "_approver EXECUTE function tms_redact",
+        "_approver EXECUTE function tms_detect_pii",
+    ];
     let too_much: Vec<_> = given
         .iter()
         .filter(|grant| idle.iter().any(|role| grant.contains(role)))
+        .filter(|grant| !harmless.iter().any(|harmless| grant.contains(harmless)))
         .collect();
     assert!(
         too_much.is_empty(),

@@ -2,7 +2,7 @@
 
 use postgres::Client;
 
-use crate::stage::{A, B, Stage, UNKNOWN, attempt, must_be_denied, rehearse, run};
+use crate::stage::{A, B, CAPABILITIES, Stage, UNKNOWN, attempt, must_be_denied, rehearse, run};
 use crate::tables::callers;
 
 /// Who may call a function.
@@ -29,11 +29,15 @@ struct Function {
 const PRODUCERS: May = May::Those(&["producer"]);
 const CONSUMERS: May = May::Those(&["consumer"]);
 const OPERATORS: May = May::Those(&["operator"]);
+/// Whoever has any capability.
+const EVERYBODY: May = May::Those(&CAPABILITIES);
 const AGENTS: May = May::Those(&["agent"]);
 const POLICY_READERS: May = May::Those(&["agent", "operator", "auditor"]);
 
 /// Functions that act for the caller's company, by the beginnings of their names.
-const FOR_A_COMPANY: [&str; 10] = [
+const FOR_A_COMPANY: [&str; 12] = [
+    "tms_log",
+    "tms_redaction_set",
     "tms_enqueue",
     "tms_publish",
     "tms_subscribe",
@@ -46,12 +50,12 @@ const FOR_A_COMPANY: [&str; 10] = [
     "tms_target_test",
 ];
 
-const FUNCTIONS: [Function; 43] = [
+const FUNCTIONS: [Function; 53] = [
     of_anybody("tms_version", "SELECT {f}.tms_version()"),
     of_anybody("tms_current_company", "SELECT {f}.tms_current_company()"),
     Function {
         name: "uuid_v7",
-        may: PRODUCERS,
+        may: May::Those(&["producer", "agent"]),
         call: "SELECT tms.uuid_v7()",
         foreign: &[],
         by_id: false,
@@ -216,6 +220,45 @@ const FUNCTIONS: [Function; 43] = [
         )],
         by_id: false,
     },
+    of_those(EVERYBODY, "tms_redact", "SELECT {f}.tms_redact('{}', '{phone}')"),
+    of_those(
+        EVERYBODY,
+        "tms_redact_rules",
+        "SELECT {f}.tms_redact_rules('{}', '{}')",
+    ),
+    of_those(EVERYBODY, "tms_redact_text", "SELECT {f}.tms_redact_text('x')"),
+    of_those(EVERYBODY, "tms_detect_pii", "SELECT {f}.tms_detect_pii('{}')"),
+    of_those(AGENTS, "tms_log", "SELECT {f}.tms_log('info', 'x')"),
+    of_those(
+        May::Those(&["operator", "auditor"]),
+        "tms_health",
+        "SELECT {f}.tms_health()",
+    ),
+    of_those(
+        May::Those(&["pseudonymizer"]),
+        "use_redaction_key",
+        "SELECT tms.use_redaction_key()",
+    ),
+    Function {
+        name: "tms_redaction_set",
+        may: OPERATORS,
+        call: "SELECT {f}.tms_redaction_set('{\"fields\": [\"pin\"]}')",
+        foreign: &[(
+            "SELECT {f}.tms_redaction_set('{}', '{a}')",
+            "SELECT {f}.tms_redaction_set('{}', '{unknown}')",
+        )],
+        by_id: false,
+    },
+    of_platform(
+        "tms_redaction_rotate_key",
+        "SELECT {f}.tms_redaction_rotate_key()",
+        &[],
+    ),
+    of_platform(
+        "redact_row",
+        "CREATE TRIGGER t BEFORE INSERT ON mine FOR EACH ROW EXECUTE FUNCTION tms.redact_row()",
+        &[],
+    ),
     of_platform("jsonb_or_null", "SELECT tms.jsonb_or_null('{}')", &[]),
     Function {
         name: "tms_worker_status",
@@ -406,6 +449,16 @@ const ROW_TRIGGERS: [(&str, &str); 2] = [
     ("outbox_before_insert", "INSERT"),
     ("outbox_before_key_change", "UPDATE"),
 ];
+
+const fn of_those(may: May, name: &'static str, call: &'static str) -> Function {
+    Function {
+        name,
+        may,
+        call,
+        foreign: &[],
+        by_id: false,
+    }
+}
 
 const fn of_anybody(name: &'static str, call: &'static str) -> Function {
     Function {

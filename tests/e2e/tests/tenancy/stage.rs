@@ -16,7 +16,15 @@ const CLAIMED_EVENT: &str = "0000-7000-8000-0000000000e1";
 /// The lease under which the consumer has it.
 const LEASE: &str = "0000-4000-8000-0000000000e2";
 
-pub const CAPABILITIES: [&str; 6] = ["producer", "consumer", "agent", "approver", "operator", "auditor"];
+pub const CAPABILITIES: [&str; 7] = [
+    "producer",
+    "consumer",
+    "agent",
+    "approver",
+    "operator",
+    "auditor",
+    "pseudonymizer",
+];
 
 const DATABASE: &str = "freight";
 
@@ -86,7 +94,8 @@ impl Stage {
         let others = "
             SELECT {f}.tms_target_set('pulled', 'pull'),
                    {f}.tms_target_set('signed', 'http', '{\"url\": \"https://hooks.example/signed\", \"signing\": true}'),
-                   {f}.tms_policy_load('agent_policies: {rates_agent: {mode: evaluate_only}}')";
+                   {f}.tms_policy_load('agent_policies: {rates_agent: {mode: evaluate_only}}'),
+                   {f}.tms_redaction_set('{\"fields\": [\"pin\"]}'), {f}.tms_redaction_rotate_key()";
         run(&mut owner, &stage.text(others));
         for (company, events, letters) in [(A, 7, 3), (B, 2, 1)] {
             add_rows(&mut owner, company, events, letters);
@@ -244,14 +253,16 @@ fn add_rows(owner: &mut Client, company: &str, events: u32, letters: u32) {
     );
 }
 
-/// A version of a target of the company's own, with what the dispatcher writes of it; a policy of its own; a key it has used;
-/// and an event that a consumer of it has.
+/// A version of a target of the company's own, with what the dispatcher writes of it; a policy and rules of redaction of its own, and a line of its agent; a key it
+/// has used; and an event that a consumer of it has.
 fn version_and_key(company: &str) -> String {
     format!(
         "SELECT {{f}}.tms_target_set('n8n', 'http', '{{\"url\": \"https://hooks.example/own\"}}', '{company}');
          SELECT {{f}}.tms_policy_load('agent_policies: {{rates_agent: {{mode: evaluate_only}}}}', '{company}');
          INSERT INTO tms.policy_decisions (id, decided_at, company_id, agent_name, fn_name, decision, effective)
              VALUES (tms.uuid_v7(), now(), '{company}', 'rates_agent', 'rates.price', 'deny', 'allow');
+         SELECT {{f}}.tms_redaction_set('{{\"fields\": [\"pin\"]}}', '{company}');
+         INSERT INTO tms.agent_logs (message, company_id) VALUES ('x', '{company}');
          INSERT INTO tms.target_health (target, company_id, state, since) VALUES ('n8n', '{company}', 'active', now())
              ON CONFLICT DO NOTHING;
          INSERT INTO tms.target_load (target, company_id, in_flight, per_second, delivered, failed, updated_at)

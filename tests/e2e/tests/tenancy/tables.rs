@@ -23,13 +23,15 @@ struct Table {
     name: &'static str,
     rows: Rows,
     readers: &'static [&'static str],
-    /// Columns that a producer may write into a new row.
+    /// Who may write a new row.
+    writers: &'static [&'static str],
+    /// Columns that they may write into it.
     insertable: &'static [&'static str],
 }
 
 const STATUS_READERS: &[&str] = &["operator", "auditor"];
 
-const TABLES: [Table; 20] = [
+const TABLES: [Table; 23] = [
     dumped("role_bindings"),
     dumped("role_capabilities"),
     hidden("target_secrets"),
@@ -38,12 +40,14 @@ const TABLES: [Table; 20] = [
         name: "targets",
         rows: Rows::OfThePlatform,
         readers: STATUS_READERS,
+        writers: &[],
         insertable: &[],
     },
     Table {
         name: "event_outbox",
         rows: Rows::OfCompanies,
         readers: &["producer", "operator", "auditor"],
+        writers: &["producer"],
         insertable: &[
             "event_type",
             "payload",
@@ -62,6 +66,7 @@ const TABLES: [Table; 20] = [
         name: "idempotency_keys",
         rows: Rows::OfCompanies,
         readers: &["auditor"],
+        writers: &[],
         insertable: &[],
     },
     of_companies("target_overrides"),
@@ -76,6 +81,15 @@ const TABLES: [Table; 20] = [
     of_companies_and_all("policy_heads"),
     of_companies_and_all("policy_changes"),
     of_companies("policy_decisions"),
+    of_companies_and_all("redaction_rules"),
+    dumped("redaction_keys"),
+    Table {
+        name: "agent_logs",
+        rows: Rows::OfCompanies,
+        readers: STATUS_READERS,
+        writers: &["agent"],
+        insertable: &["company_id", "agent_name", "task_id", "level", "message", "meta"],
+    },
 ];
 
 const VIEWS: [Table; 2] = [counted("outbox_status"), counted("target_status")];
@@ -92,6 +106,7 @@ const fn hidden(name: &'static str) -> Table {
         name,
         rows: Rows::Hidden,
         readers: &[],
+        writers: &[],
         insertable: &[],
     }
 }
@@ -101,6 +116,7 @@ const fn dumped(name: &'static str) -> Table {
         name,
         rows: Rows::Hidden,
         readers: &["auditor"],
+        writers: &[],
         insertable: &[],
     }
 }
@@ -110,6 +126,7 @@ const fn of_companies(name: &'static str) -> Table {
         name,
         rows: Rows::OfCompanies,
         readers: STATUS_READERS,
+        writers: &[],
         insertable: &[],
     }
 }
@@ -119,6 +136,7 @@ const fn of_companies_and_all(name: &'static str) -> Table {
         name,
         rows: Rows::OfCompaniesAndAll,
         readers: STATUS_READERS,
+        writers: &[],
         insertable: &[],
     }
 }
@@ -128,6 +146,7 @@ const fn counted(name: &'static str) -> Table {
         name,
         rows: Rows::Counted,
         readers: STATUS_READERS,
+        writers: &[],
         insertable: &[],
     }
 }
@@ -161,7 +180,7 @@ pub fn keep_companies_apart(stage: &Stage) {
             reads_no_more_than_its_own(stage, &mut client, &role, table, has(table.readers));
         }
         for table in &TABLES {
-            writes_nothing(stage, &mut client, &role, table, has(&["producer"]));
+            writes_nothing(stage, &mut client, &role, table, has(table.writers));
         }
         for view in &VIEWS {
             writes_no_view(&mut client, &role, view.name);
@@ -265,7 +284,7 @@ fn counts_its_own(stage: &Stage, client: &mut Client, role: &str, view: &str) {
     }
 }
 
-fn writes_nothing(stage: &Stage, client: &mut Client, role: &str, table: &Table, is_producer: bool) {
+fn writes_nothing(stage: &Stage, client: &mut Client, role: &str, table: &Table, is_writer: bool) {
     let name = table.name;
     for statement in [
         format!("DELETE FROM tms.{name}"),
@@ -292,7 +311,7 @@ fn writes_nothing(stage: &Stage, client: &mut Client, role: &str, table: &Table,
             &format!("UPDATE tms.{name} SET {column} = {column} WHERE false"),
         );
         let insert = format!("INSERT INTO tms.{name} ({column}) VALUES (DEFAULT)");
-        if !(is_producer && table.insertable.contains(&column.as_str())) {
+        if !(is_writer && table.insertable.contains(&column.as_str())) {
             must_be_denied(client, role, &insert);
         }
     }
@@ -304,9 +323,13 @@ fn writes_nothing(stage: &Stage, client: &mut Client, role: &str, table: &Table,
 /// With every right to insert, and even then.
 fn inserts_for_nobody_else(stage: &Stage, client: &mut Client, role: &str, name: &str) {
     for company in ["'{a}'", "'{unknown}'", "NULL"] {
-        let insert = format!(
-            "INSERT INTO tms.{name} (event_type, payload, target_system, company_id) VALUES ('x', '{{}}', 'n8n', {company})"
-        );
+        let insert = if name == "agent_logs" {
+            format!("INSERT INTO tms.{name} (message, company_id) VALUES ('x', {company})")
+        } else {
+            format!(
+                "INSERT INTO tms.{name} (event_type, payload, target_system, company_id) VALUES ('x', '{{}}', 'n8n', {company})"
+            )
+        };
         must_be_denied(client, role, &stage.text(&insert));
         must_be_denied(
             client,

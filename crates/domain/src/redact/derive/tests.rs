@@ -89,3 +89,14 @@ fn a_bad_master_key_or_id_is_refused_without_repeating_the_key() {
     let problem = derive(&[b'S'; 32], None, "K1").unwrap_err();
     assert!(!format!("{problem:?}").contains("SSS"));
 }
+
+#[test]
+fn a_stored_master_key_is_the_same_key() {
+    let master = [7; 32];
+    let stored = master_text(&master);
+    let key = derive(&master, Some([1; 16]), "k1").unwrap();
+    assert_eq!(derive_from_text(&stored, Some([1; 16]), "k1"), Ok(key));
+    for wrong in ["", "no base64", "AAAA"] {
+        assert!(derive_from_text(wrong, None, "k1").is_err(), "{wrong}");
+    }
+}

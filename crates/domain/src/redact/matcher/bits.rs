@@ -20,6 +20,7 @@ impl Bits {
         }
     }
 
+    #[inline]
     pub(super) fn is_empty(self) -> bool {
         self.0.iter().fold(0, |all, word| all | word) == 0
     }

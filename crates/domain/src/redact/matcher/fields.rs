@@ -25,6 +25,8 @@ pub(super) struct Fields {
     ranks: HashMap<Box<[u8]>, Rank, FxBuildHasher>,
     begins: Letters,
     ends: Letters,
+    /// The length of the shortest name in bytes.
+    shortest: usize,
 }
 
 impl Fields {
@@ -34,12 +36,14 @@ impl Fields {
             ranks: HashMap::default(),
             begins: open(),
             ends: open(),
+            shortest: usize::MAX,
         };
         for (name, rank) in names {
             let bytes = name.as_bytes();
             let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
                 continue;
             };
+            fields.shortest = fields.shortest.min(bytes.len());
             allow(&mut fields.begins, *first);
             allow(&mut fields.ends, *last);
             if !first.is_ascii() {
@@ -51,6 +55,7 @@ impl Fields {
         fields
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.ranks.is_empty()
     }
@@ -58,20 +63,28 @@ impl Fields {
     /// The rank of the field that this key is, in whatever spelling.
     #[inline]
     pub(super) fn rank(&self, key: &str) -> Option<Rank> {
-        let bytes = key.as_bytes();
-        let (first, last) = (bytes.first()?, bytes.last()?);
-        // That a letter is missing here says that no field begins or ends with it. An accent behind the last letter
-        // would be the last character itself.
-        if self.is_empty()
-            || !self.begins[usize::from(ascii(*first))]
-            || !self.ends[usize::from(ascii(*last))]
-        {
+        if !self.may_be(key.as_bytes()) {
             return None;
         }
         self.find(key)
     }
 
+    /// Whether a key may be a field, as far as its ends tell; its bytes may be of any encoding that ASCII is a part of.
+    #[inline]
+    pub(super) fn may_be(&self, key: &[u8]) -> bool {
+        let (Some(first), Some(last)) = (key.first(), key.last()) else {
+            return false;
+        };
+        // That a letter is missing here says that no field begins or ends with it. An accent behind the last letter
+        // would be the last character itself.
+        self.begins[usize::from(ascii(*first))] && self.ends[usize::from(ascii(*last))] && !self.is_empty()
+    }
+
     fn find(&self, key: &str) -> Option<Rank> {
+        // Beyond ASCII a key may be shorter than its name: a ligature stands for three letters.
+        if key.len() < self.shortest && key.is_ascii() {
+            return None;
+        }
         let mut folded = [0; BUFFER];
         let mut length = 0;
         for byte in key.bytes() {

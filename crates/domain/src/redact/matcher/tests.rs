@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::arbitrary::Source;
 use crate::problem::Problem;
+use crate::redact::arbitrary::{self, Extent};
 use crate::redact::reference::{Json, put, redact};
 use crate::redact::token::{HmacKey, KEY_LENGTH, Keys};
 
@@ -135,108 +136,16 @@ impl Walk<'_> {
     }
 }
 
-const KEYS: &[&str] = &[
-    "a",
-    "b",
-    "phone",
-    "Phone",
-    "customer_name",
-    "customerName",
-    "é",
-    "E\u{301}",
-    "",
-];
-
-fn pick<'a, T: ?Sized>(source: &mut Source, choices: &[&'a T]) -> &'a T {
-    choices[source.below(choices.len())]
-}
-
-fn arbitrary_json(source: &mut Source, depth: usize) -> Json {
-    let scalars = 6;
-    match source.below(if depth == 0 { scalars } else { scalars + 15 }) {
-        0 => Json::Null,
-        1 => Json::Bool(source.below(2) == 0),
-        2 => {
-            Json::Number(pick(source, &["0", "1e400", "0.10", "-123456789012345678901234567890"]).to_owned())
-        }
-        3 => Json::String(
-            pick(
-                source,
-                &["[REDACTED]", "****1234", "hmac:k0:d2GxzCUiffygvW2XKsxSqw", ""],
-            )
-            .to_owned(),
-        ),
-        4 | 5 => Json::String(source.text(&["a", "4111", "\u{1f600}", "\n"])),
-        6..11 => Json::Array(
-            (0..source.below(4))
-                .map(|_| arbitrary_json(source, depth - 1))
-                .collect(),
-        ),
-        _ => {
-            let mut members: Vec<(String, Json)> = Vec::new();
-            for _ in 0..source.below(6) {
-                let key = pick(source, KEYS);
-                if members.iter().all(|(known, _)| known != key) {
-                    members.push((key.to_owned(), arbitrary_json(source, depth - 1)));
-                }
-            }
-            Json::Object(members)
-        }
-    }
-}
-
-fn arbitrary_path(source: &mut Source) -> String {
-    let mut path = "$".to_owned();
-    for _ in 0..1 + source.below(4) {
-        path.push_str(pick(source, &["", "", ".."]));
-        path.push_str(&match source.below(5) {
-            0 => format!("[{}]", source.below(4)),
-            1 => format!("[-{}]", 1 + source.below(3)),
-            2 => "[*]".to_owned(),
-            _ => format!("['{}']", pick(source, KEYS)),
-        });
-    }
-    path
-}
-
-fn arbitrary_mode(source: &mut Source) -> Value {
-    match source.below(6) {
-        0 => json!("remove"),
-        1 => json!("replace"),
-        2 => {
-            let replacements = [json!(null), json!(0), json!("x")];
-            json!({"mode": "replace", "with": replacements[source.below(3)]})
-        }
-        3 => json!("hmac"),
-        _ => json!({"mode": "partial", "keep_last": source.below(5)}),
-    }
-}
-
-fn arbitrary_rules(source: &mut Source) -> Rules {
-    loop {
-        let rules: Vec<Value> = (0..1 + source.below(5))
-            .map(|_| match source.below(3) {
-                0 => json!({"field": pick(source, KEYS), "mode": arbitrary_mode(source)}),
-                _ => json!({"path": arbitrary_path(source), "mode": arbitrary_mode(source)}),
-            })
-            .collect();
-        // Some name a place twice, or a field without a letter.
-        if let Ok(rules) = Rules::parse(&json!({ "rules": rules }), &|_| Ok(())) {
-            return rules;
-        }
-    }
-}
-
 #[test]
 fn a_walk_with_the_matcher_gives_what_the_definitions_give() {
     let keys = Keys::current(HmacKey::new("k1", [7; KEY_LENGTH]).unwrap());
     let mut source = Source::new(44);
     let (mut hits, mut changed) = (0, 0);
     for _ in 0..2_500 {
-        let rules = arbitrary_rules(&mut source);
+        let rules = arbitrary::rules(&mut source, Extent::WITHOUT_KINDS);
         let matcher = Matcher::new(&rules);
         for _ in 0..4 {
-            let document = arbitrary_json(&mut source, 5);
+            let document = arbitrary::document(&mut source, 5);
             let expected = redact(&document, &rules, &keys, 5).unwrap();
             let mut walk = Walk {
                 matcher: &matcher,

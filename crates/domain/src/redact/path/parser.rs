@@ -81,8 +81,12 @@ impl Parser<'_> {
         }
         let mut name = String::new();
         while let Some(letter) = self.peek() {
-            let begins = letter.is_ascii_alphabetic() || letter == '_' || !letter.is_ascii();
-            if !(begins || (letter.is_ascii_digit() && !name.is_empty())) {
+            let belongs = if name.is_empty() {
+                begins_bare(letter)
+            } else {
+                continues_bare(letter)
+            };
+            if !belongs {
                 break;
             }
             name.push(letter);
@@ -269,6 +273,15 @@ impl Parser<'_> {
         .detail("In brackets stands one name in quotes, one index or \"*\".")
         .hint("Write a path for each place, or \"*\" for all of them.")
     }
+}
+
+/// Whether a name without brackets may begin with this character.
+pub(super) fn begins_bare(letter: char) -> bool {
+    letter.is_ascii_alphabetic() || letter == '_' || !letter.is_ascii()
+}
+
+pub(super) fn continues_bare(letter: char) -> bool {
+    begins_bare(letter) || letter.is_ascii_digit()
 }
 
 const EXAMPLE: &str =

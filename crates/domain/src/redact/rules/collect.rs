@@ -78,6 +78,27 @@ pub(super) fn fields(names: &[String]) -> Result<Vec<Rule>, Problem> {
     Ok(rules)
 }
 
+/// The rules of a list of fields and paths, in which a place may come again.
+pub(super) fn places(names: &[String]) -> Result<Vec<Rule>, Problem> {
+    let mut collected = Collected::default();
+    for (place, name) in names.iter().enumerate() {
+        let place = format!("redact_fields[{}]", place + 1);
+        let target = if name.starts_with('$') {
+            Target::Path(Path::parse(name).map_err(|problem| at(&place, problem))?)
+        } else {
+            Target::Field(field(&place, name)?)
+        };
+        if collected.places.contains_key(&target) {
+            continue;
+        }
+        match target {
+            Target::Path(_) => collected.path(&place, name, Mode::default())?,
+            Target::Field(_) => collected.field(&place, name, Mode::default())?,
+        }
+    }
+    Ok(collected.into_rules())
+}
+
 /// The canonical form of a field's name.
 fn field(place: &str, name: &str) -> Result<String, Problem> {
     let expected =

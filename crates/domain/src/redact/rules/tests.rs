@@ -450,6 +450,32 @@ fn documents_are_bounded() {
 }
 
 #[test]
+fn places_are_fields_and_paths() {
+    let places = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+    let rules = Rules::from_places(&places(&[
+        "customer_name",
+        "$..phone",
+        "customerName",
+        "$..['phone']",
+    ]))
+    .unwrap();
+    let expected = [
+        field("customername", Mode::default()),
+        path("$..phone", Mode::default()),
+    ];
+    assert_eq!(rules.all(), expected);
+    assert_eq!(Rules::from_places(&[]), Ok(Rules::default()));
+    for (wrong, place) in [("$..", "redact_fields[2]"), ("", "redact_fields[2]")] {
+        let problem = Rules::from_places(&places(&["a", wrong])).unwrap_err();
+        assert!(problem.message.contains(place), "{}", problem.message);
+    }
+    let many: Vec<String> = (0..1_001).map(|number| format!("f{number}")).collect();
+    assert!(Rules::from_places(&many).is_err());
+    let long: Vec<String> = (0..257).map(|number| format!("$.a.b{number}")).collect();
+    assert!(Rules::from_places(&long).is_err());
+}
+
+#[test]
 fn a_list_of_fields_is_a_set() {
     let fields = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
     let rules = Rules::from_fields(&fields(&["customer_name", "phone", "customerName", "phone"])).unwrap();

@@ -31,6 +31,7 @@ fn arbitrary(source: &mut Source, transport: Transport) -> Value {
             "rate_per_second" => json!(1.0 + source.below(400) as f64 / 4.0),
             "burst" => json!(1 + source.below(50)),
             "retry" => json!({"base_ms": 1 + source.below(1_000), "jitter": source.below(9) as f64 / 8.0}),
+            "redact_fields" => [json!([]), json!(["customer_name", "$..phone"])][source.below(2)].clone(),
             other => panic!("no values for {other}"),
         };
         options.insert(name.to_owned(), value);

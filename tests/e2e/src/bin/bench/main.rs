@@ -4,7 +4,7 @@
 //! below what is required is said to be so and is no failure but in the soak; one that could not be measured is.
 //!
 //! - one file a figure: `delivery`, `everything`, `latency`, `enqueue`, `batch`, `keys`, `pull`, `in_database`, `held`, `many`,
-//!   `idle`, `memory`, `large`, `plans`, `policy`; two in `fair`; and `soak`, which runs on request alone
+//!   `idle`, `memory`, `large`, `plans`, `policy`, `redaction`; two in `fair`; and `soak`, which runs on request alone
 //! - what they compare with: `poll_loop` (a worker outside the server), `plain_outbox` (a table without tms), `paired`
 //! - what they stand on: `ground` (server, target, queue), `receiving` (the receiver's process), `run`, `pgbench`, `explain`
 //! - what they look at: `cpu` (by thread) and `proc` (memory, wake-ups)
@@ -38,6 +38,7 @@ mod poll_loop;
 mod proc;
 mod pull;
 mod receiving;
+mod redaction;
 mod report;
 mod run;
 mod soak;
@@ -53,7 +54,7 @@ use report::{Figure, Report};
 type Measure = fn(&Options, &mut Figure);
 
 /// Name, what it is about, and how it is measured, in the order they run.
-const FIGURES: [(&str, &str, Measure); 18] = [
+const FIGURES: [(&str, &str, Measure); 19] = [
     (
         "delivery",
         "due events to one http target, rows kept with processed_at",
@@ -126,6 +127,11 @@ const FIGURES: [(&str, &str, Measure); 18] = [
         "policy",
         "tms_policy_check against the same rules in PL/pgSQL over tables",
         policy::measure,
+    ),
+    (
+        "redaction",
+        "tms_redact against the native -, serde_json and PL/pgSQL",
+        redaction::measure,
     ),
     (
         "soak",

@@ -1,0 +1,158 @@
+//! The trigger `tms.redact_row`: hands the columns it is given by name to [`crate::api::landing`], and puts what comes back into the row.
+
+use std::borrow::Cow;
+use std::ffi::CStr;
+
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use super::array;
+use super::call::{declare_v1, raise};
+use super::trigger::trigger_data;
+use crate::api::landing::{Landed, Landing};
+
+/// A row on its way into a table.
+struct Row {
+    relation: pg_sys::Relation,
+    tuple: pg_sys::HeapTuple,
+}
+
+impl Row {
+    fn descriptor(&self) -> pg_sys::TupleDesc {
+        // SAFETY: the relation is open for the trigger's duration.
+        unsafe { (*self.relation).rd_att }
+    }
+
+    /// Number of a column; `None` when the table has none of this name.
+    fn column(&self, name: &CStr) -> Option<i32> {
+        // SAFETY: the descriptor is the relation's, the name NUL-terminated.
+        let number = unsafe { pg_sys::SPI_fnumber(self.descriptor(), name.as_ptr()) };
+        (number > 0).then_some(number)
+    }
+
+    fn type_of(&self, column: i32) -> pg_sys::Oid {
+        // SAFETY: the number is one that SPI_fnumber gave for this descriptor.
+        unsafe { pg_sys::SPI_gettypeid(self.descriptor(), column) }
+    }
+
+    fn datum(&self, column: i32) -> Option<pg_sys::Datum> {
+        let mut is_null = false;
+        // SAFETY: tuple and descriptor belong together, and the column is one of them.
+        let datum = unsafe { pg_sys::SPI_getbinval(self.tuple, self.descriptor(), column, &raw mut is_null) };
+        (!is_null).then_some(datum)
+    }
+
+    fn text(&self, name: &CStr) -> Option<Cow<'_, str>> {
+        let column = self.column(name)?;
+        if self.type_of(column) != pg_sys::TEXTOID {
+            return None;
+        }
+        // SAFETY: a text of the row, which outlives the trigger's call.
+        self.datum(column)
+            .map(|datum| unsafe { array::text_in_place(datum) })
+    }
+
+    fn uuid(&self, name: &CStr) -> Option<[u8; 16]> {
+        let column = self.column(name)?;
+        if self.type_of(column) != pg_sys::UUIDOID {
+            return None;
+        }
+        // SAFETY: a uuid datum points to 16 bytes.
+        self.datum(column)
+            .map(|datum| unsafe { *datum.cast_mut_ptr::<[u8; 16]>() })
+    }
+
+    fn table(&self) -> String {
+        // SAFETY: the relation's form is there while it is open; its name is a NUL-terminated array.
+        unsafe { CStr::from_ptr((*(*self.relation).rd_rel).relname.data.as_ptr()) }
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    /// The row with other values in some columns.
+    fn with(&self, mut columns: Vec<i32>, mut values: Vec<pg_sys::Datum>) -> pg_sys::HeapTuple {
+        let mut nulls = vec![false; columns.len()];
+        // SAFETY: the arrays have one entry a column that is replaced; the result is a fresh copy.
+        unsafe {
+            pg_sys::heap_modify_tuple_by_cols(
+                self.tuple,
+                self.descriptor(),
+                i32::try_from(columns.len()).unwrap_or(0),
+                columns.as_mut_ptr(),
+                values.as_mut_ptr(),
+                nulls.as_mut_ptr(),
+            )
+        }
+    }
+}
+
+/// The row that is to be written, and the trigger's arguments.
+///
+/// # Safety
+/// `fcinfo` must be what PostgreSQL passed to a trigger function.
+unsafe fn called_with<'a>(fcinfo: pg_sys::FunctionCallInfo) -> (Row, Vec<&'a CStr>) {
+    // SAFETY: by the caller; tg_newtuple is set for UPDATE alone, and tgargs has tgnargs C strings.
+    unsafe {
+        let data = trigger_data(fcinfo);
+        let tuple = if (*data).tg_newtuple.is_null() {
+            (*data).tg_trigtuple
+        } else {
+            (*data).tg_newtuple
+        };
+        if tuple.is_null() {
+            pgrx::error!("tms.redact_row() is a row trigger before INSERT or UPDATE");
+        }
+        let trigger = &*(*data).tg_trigger;
+        let arguments = (0..usize::try_from(trigger.tgnargs).unwrap_or(0))
+            .map(|index| CStr::from_ptr(*trigger.tgargs.add(index)))
+            .collect();
+        let relation = (*data).tg_relation;
+        (Row { relation, tuple }, arguments)
+    }
+}
+
+declare_v1!(pg_finfo_tms_redact_row);
+/// Redacts the columns that the trigger names, whoever writes the row.
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_redact_row(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: PostgreSQL calls this as a trigger.
+    let (row, arguments) = unsafe { called_with(fcinfo) };
+    let (mut columns, mut values) = (Vec::new(), Vec::new());
+    {
+        let mut landing = Landing::new(row.table(), row.uuid(c"company_id"), row.text(c"agent_name"));
+        for name in arguments {
+            let Some(column) = row.column(name) else {
+                pgrx::error!("tms.redact_row() was given a column that the table does not have");
+            };
+            let Some(datum) = row.datum(column) else { continue };
+            let name = name.to_string_lossy();
+            let landed = match row.type_of(column) {
+                pg_sys::TEXTOID => {
+                    // SAFETY: a text of the row, which outlives the trigger's call.
+                    let text = unsafe { array::text_in_place(datum) };
+                    Ok(landing.text(&name, &text))
+                }
+                pg_sys::JSONBOID => landing.json(&name, datum),
+                _ => pgrx::error!("tms.redact_row() redacts columns of type text and jsonb alone"),
+            };
+            match landed {
+                Ok(Landed::Same) => {}
+                Ok(Landed::Text(text)) => {
+                    columns.push(column);
+                    values.push(array::text(&text));
+                }
+                Ok(Landed::Json(datum)) => {
+                    columns.push(column);
+                    values.push(datum);
+                }
+                Err(error) => raise(error),
+            }
+        }
+        landing.tell();
+    }
+    if columns.is_empty() {
+        return pg_sys::Datum::from(row.tuple);
+    }
+    pg_sys::Datum::from(row.with(columns, values))
+}
