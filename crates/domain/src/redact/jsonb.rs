@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`layout`] | headers and entries |
 //! | [`copy`] | the copy that is being written |
+//! | [`known`] | keys that were looked up before |
 //! | [`walk`] | the way through the document |
 //! | [`detect`] | the same way, only looking |
 
@@ -22,6 +23,7 @@ use crate::problem::{Kind, Problem};
 
 mod copy;
 pub mod detect;
+mod known;
 mod layout;
 #[cfg(test)]
 mod tests;
@@ -55,6 +57,7 @@ pub struct Redactor {
     by_value: Option<ByValue>,
     may_remove: bool,
     needs_key: bool,
+    known: known::Known,
 }
 
 impl Redactor {
@@ -68,6 +71,7 @@ impl Redactor {
             by_value: ByValue::new(rules)?,
             may_remove: rules.all().iter().any(|rule| rule.mode == Mode::Remove),
             needs_key: rules.needs_key(),
+            known: known::Known::default(),
         })
     }
 

@@ -151,6 +151,19 @@ impl Matcher {
         self.fields.may_be(key)
     }
 
+    /// The rule of a key that is a field, where no path leads on; [`Matcher::rule`] tells what it does.
+    #[must_use]
+    pub fn field(&self, key: &str) -> Option<usize> {
+        self.fields.rank(key)
+    }
+
+    /// What a rule does that [`Matcher::field`] named.
+    #[inline]
+    #[must_use]
+    pub fn rule(&self, rule: usize) -> Option<&Mode> {
+        self.modes.get(rule)
+    }
+
     /// Enters the member of an object with this key.
     #[inline]
     #[must_use]

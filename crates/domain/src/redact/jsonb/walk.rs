@@ -156,7 +156,9 @@ impl<'a, H: Host> Walk<'a, H> {
             let value = read(object, *value, value_at).ok_or_else(damaged)?;
             let key = document.get(key_at..key_end).ok_or_else(damaged)?;
             let action = if matcher.may_be_field(key) {
-                matcher.enter_member(inside.state, &host.text(key)).action
+                let known = &self.rules.known;
+                let rule = known.rule(key, || matcher.field(&host.text(key)));
+                rule.and_then(|rule| matcher.rule(rule))
             } else {
                 None
             };
