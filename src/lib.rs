@@ -120,6 +120,11 @@ pgrx::extension_sql_file!(
     name = "health",
     requires = ["logs"]
 );
+pgrx::extension_sql_file!(
+    "../sql/install/20_tasks.sql",
+    name = "tasks",
+    requires = ["health"]
+);
 pgrx::extension_sql_file!("../sql/install/90_rights.sql", name = "rights", finalize);
 
 /// Called when the library is loaded: by the postmaster when it is preloaded, else by the first backend that needs it.

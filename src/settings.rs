@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 
+pub(crate) mod tasks;
+
 /// Whether the dispatcher of a database delivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
 pub(crate) enum Dispatch {
@@ -227,6 +229,7 @@ pub(crate) fn define() {
     define_ways_out();
     define_retention();
     define_policies();
+    tasks::define();
     if crate::pg::server::is_preloading() {
         define_shared_memory();
     }

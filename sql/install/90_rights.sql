@@ -77,6 +77,7 @@ SELECT pg_catalog.pg_extension_config_dump('tms.policy_decisions', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.redaction_rules', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.redaction_keys', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.agent_logs', '');
+SELECT pg_catalog.pg_extension_config_dump('tms.agent_tasks', '');
 
 -- Says what is missing when the server was not started with the library.
 SELECT tms.notice_unless_preloaded();

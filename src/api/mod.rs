@@ -12,5 +12,6 @@ pub(crate) mod redaction_rules;
 pub(crate) mod status;
 pub(crate) mod subscriptions;
 pub(crate) mod targets;
+pub(crate) mod tasks;
 pub(crate) mod tenancy;
 pub(crate) mod webhooks;

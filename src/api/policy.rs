@@ -21,7 +21,7 @@ pub(crate) mod check;
 pub(crate) mod enforce;
 pub(crate) mod judge;
 pub(crate) mod limits;
-mod record;
+pub(crate) mod record;
 pub(crate) mod redaction;
 mod story;
 pub(crate) mod verdict;

@@ -183,6 +183,9 @@ const READ_STATUS: &[Grant] = &[
     ("SELECT", "TABLE tms.policy_decisions"),
     ("SELECT", "TABLE tms.agent_logs"),
     ("SELECT", "TABLE tms.redaction_rules"),
+    ("SELECT", "TABLE tms.agent_tasks"),
+    ("SELECT", "TABLE tms.task_status"),
+    ("EXECUTE", "FUNCTION tms.task_held_by(text, uuid)"),
     ("EXECUTE", "FUNCTION {f}.tms_health()"),
     ("EXECUTE", "FUNCTION {f}.tms_worker_status()"),
     ("EXECUTE", "FUNCTION {f}.tms_event_explain(uuid)"),
@@ -230,12 +233,50 @@ const PRODUCE: &[Grant] = &[
     ("USAGE", "SEQUENCE tms.event_outbox_seq"),
 ];
 
+/// Tasks go in here for agents, and everybody who submits them may follow them.
+const SUBMIT: &[Grant] = &[
+    (
+        "EXECUTE",
+        "FUNCTION {f}.tms_task_submit(text, text, jsonb, uuid, text, integer, timestamptz)",
+    ),
+    ("SELECT", "TABLE tms.agent_tasks"),
+    ("SELECT", "TABLE tms.task_status"),
+    ("EXECUTE", "FUNCTION tms.task_held_by(text, uuid)"),
+];
+
+/// What an agent does with its tasks.
+const WORK: &[Grant] = &[
+    (
+        "EXECUTE",
+        "FUNCTION {f}.tms_task_claim(text, text, integer, interval, interval)",
+    ),
+    ("EXECUTE", "FUNCTION {f}.tms_task_heartbeat(uuid, uuid, interval)"),
+    (
+        "EXECUTE",
+        "FUNCTION {f}.tms_task_charge(uuid, uuid, bigint, integer, text)",
+    ),
+    (
+        "EXECUTE",
+        "FUNCTION {f}.tms_task_complete(uuid, uuid, jsonb, jsonb)",
+    ),
+    ("EXECUTE", "FUNCTION {f}.tms_task_fail(uuid, uuid, text, text)"),
+];
+
+/// What a person decides about the tasks of others.
+const APPROVE: &[Grant] = &[
+    ("EXECUTE", "FUNCTION {f}.tms_task_confirm(uuid, boolean, text)"),
+    ("SELECT", "TABLE tms.agent_tasks"),
+    ("SELECT", "TABLE tms.task_status"),
+    ("EXECUTE", "FUNCTION tms.task_held_by(text, uuid)"),
+];
+
 /// What an operator may change of its company's, beside what it may read.
 const OPERATE: &[Grant] = &[
     // Its company's own version of a target: without company_id the call is the platform's.
     ("EXECUTE", "FUNCTION {f}.tms_target_set(text, text, jsonb, uuid)"),
     ("EXECUTE", "FUNCTION {f}.tms_target_test(text)"),
     ("EXECUTE", "FUNCTION {f}.tms_event_cancel(uuid, text)"),
+    ("EXECUTE", "FUNCTION {f}.tms_task_cancel(uuid, text)"),
     // Its company's rules: without company_id a company's role means its own.
     ("EXECUTE", "FUNCTION {f}.tms_redaction_set(jsonb, uuid)"),
     ("EXECUTE", "FUNCTION {f}.tms_subscribe(text, text, uuid)"),
@@ -309,14 +350,13 @@ const REDACT: &[Grant] = &[
 
 fn grants_of(capability: Capability) -> Vec<Grant> {
     let own: &[&[Grant]] = match capability {
-        Capability::Producer => &[PRODUCE],
+        Capability::Producer => &[PRODUCE, SUBMIT],
         Capability::Auditor => &[READ_STATUS, READ_DUMP],
         Capability::Operator => &[READ_STATUS, OPERATE],
         Capability::Consumer => &[CONSUME],
-        Capability::Agent => &[ACT, LOG],
+        Capability::Agent => &[ACT, LOG, SUBMIT, WORK],
         Capability::Pseudonymizer => &[PSEUDONYMIZE],
-        // What is theirs alone comes with agent tasks.
-        Capability::Approver => &[],
+        Capability::Approver => &[APPROVE],
     };
     [own.concat().as_slice(), REDACT].concat()
 }

@@ -211,6 +211,41 @@ pub extern "C-unwind" fn tms_policy_release(fcinfo: pg_sys::FunctionCallInfo) ->
     }
 }
 
+declare_v1!(pg_finfo_tms_task_submit);
+/// `tms_task_submit`: see [`crate::api::tasks::submit::submit`].
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_task_submit(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    match crate::api::tasks::submit::submit(&Arguments(fcinfo)) {
+        Ok(id) => uuid_datum(id),
+        Err(error) => raise(error),
+    }
+}
+
+declare_v1!(pg_finfo_tms_task_claim);
+/// `tms_task_claim`: see [`crate::api::tasks::claim::claim`]. Rows go to the caller as they were returned, payloads unread.
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_task_claim(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    // SAFETY: the call info is the one PostgreSQL passed.
+    let answer = unsafe { super::set::AnswerSet::begin(fcinfo) };
+    if let Err(error) = crate::api::tasks::claim::claim(&Arguments(fcinfo), &answer) {
+        raise(error);
+    }
+    pg_sys::Datum::from(0)
+}
+
+declare_v1!(pg_finfo_tms_task_complete);
+/// `tms_task_complete`: see [`crate::api::tasks::lease::complete`].
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_task_complete(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    if let Err(error) = crate::api::tasks::lease::complete(&Arguments(fcinfo)) {
+        raise(error);
+    }
+    pg_sys::Datum::from(0)
+}
+
 declare_v1!(pg_finfo_tms_log);
 /// `tms_log`: see [`crate::api::logs::log`].
 #[unsafe(no_mangle)] // SAFETY: the name is unique in this library.

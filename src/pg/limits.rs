@@ -79,7 +79,7 @@ unsafe fn ledger() -> Option<Ledger<'static>> {
 }
 
 /// Runs `work` on the tables while nobody else does; `None` when the library was not preloaded.
-fn with<R>(work: impl FnOnce(&mut Ledger<'_>) -> R) -> Option<R> {
+pub(super) fn with<R>(work: impl FnOnce(&mut Ledger<'_>) -> R) -> Option<R> {
     // SAFETY: under the lock.
     LOCK.with(|| unsafe { ledger() }.map(|mut ledger| work(&mut ledger)))
         .flatten()
@@ -99,7 +99,7 @@ pub(crate) struct Agent<'a> {
     pub(crate) name: &'a str,
 }
 
-fn scope(company: Option<[u8; 16]>) -> Scope {
+pub(super) fn scope(company: Option<[u8; 16]>) -> Scope {
     Scope {
         database: server::database(),
         company,

@@ -27,6 +27,10 @@ pub(crate) mod server;
 pub(crate) mod set;
 pub(crate) mod shmem;
 pub(crate) mod spi;
+pub(crate) mod subtransaction;
+pub(crate) mod task_acts;
+pub(crate) mod task_limits;
+pub(crate) mod task_waiters;
 pub(crate) mod trigger;
 pub(crate) mod wake;
 pub(crate) mod worker;
@@ -36,6 +40,7 @@ pub(crate) fn init() {
     cache::register();
     redaction_news::register();
     wake::register();
+    task_acts::register();
     hooks::register_log();
     if server::is_preloading() {
         shmem::register();

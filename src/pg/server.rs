@@ -75,6 +75,12 @@ pub(crate) fn steady_nanos() -> u64 {
     u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// Whether each statement of this transaction sees what was committed before it.
+pub(crate) fn is_read_committed() -> bool {
+    // SAFETY: a plain global of this process.
+    unsafe { pg_sys::XactIsoLevel <= pg_sys::XACT_READ_COMMITTED as i32 }
+}
+
 /// Start of the current transaction, what `now()` answers.
 pub(crate) fn transaction_start() -> i64 {
     // SAFETY: reads a variable of this process.

@@ -163,6 +163,8 @@ pub(crate) struct Slot {
     pub(crate) counters: Counters,
     pub(crate) scheduler_wakeups: AtomicU64,
     pub(crate) decisions: Decisions,
+    /// When the scheduler looks at tasks next: it sets it, and commits that know of something earlier lower it.
+    pub(crate) tasks_due: AtomicI64,
     /// How often a worker of this database ended with an error since it last ran for a minute.
     pub(crate) failures: AtomicU32,
     /// The log says that library and extension do not fit.
@@ -243,6 +245,8 @@ pub(crate) struct Shared {
     pub(crate) launcher_wakeups: AtomicU64,
     /// Databases found with the extension for which there was no slot.
     pub(crate) databases_without_slot: AtomicU32,
+    /// Sessions that wait for a task, of all databases.
+    pub(crate) waiting_agents: AtomicU32,
     pub(crate) slots: [Slot; DATABASES],
 }
 
@@ -320,6 +324,7 @@ unsafe extern "C-unwind" fn on_request() {
         pg_sys::RequestAddinShmemSpace(size_of::<Shared>());
         super::limits::request();
         super::journal::request();
+        super::task_waiters::request();
     }
 }
 
@@ -340,5 +345,6 @@ unsafe extern "C-unwind" fn on_startup() {
         SHARED.store(region, Ordering::SeqCst);
         super::limits::set_up();
         super::journal::set_up();
+        super::task_waiters::set_up();
     }
 }

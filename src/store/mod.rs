@@ -19,4 +19,5 @@ pub(crate) mod retention;
 pub(crate) mod roles;
 pub(crate) mod subscriptions;
 pub(crate) mod targets;
+pub(crate) mod tasks;
 pub(crate) mod webhooks;

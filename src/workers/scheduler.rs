@@ -1,5 +1,6 @@
 //! The scheduler: what comes round by the clock. In this release: retention, bindings of roles that are gone, limits of agents
-//! that nobody releases, and decisions on their way from shared memory to their table ([`journal`]).
+//! that nobody releases, decisions on their way from shared memory to their table ([`journal`]), and tasks whose time comes or whose
+//! lease runs out ([`tasks`]).
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -9,8 +10,10 @@ use crate::pg::{limits, server, spi, wake, worker};
 use crate::{settings, store, workers};
 
 mod journal;
+mod tasks;
 
 use journal::Flush;
+use tasks::Tasks;
 
 /// Rows a purge takes in one transaction: small enough that nobody waits for its locks.
 const BATCH: i64 = 1_000;
@@ -27,7 +30,7 @@ pub(crate) fn run(database: u32) {
     store::events::pin_plans();
     worker::set_option(c"lock_timeout", c"1s");
     let mut purge = store::retention::Purge::default();
-    let mut flush = Flush::new();
+    let (mut flush, tasks) = (Flush::new(), Tasks::of(slot));
     let (mut round_due, mut sweep_due) = (Instant::now(), Instant::now());
     while !worker::stopping() && !slot.must_leave() {
         let is_reloaded = worker::reload_if_asked();
@@ -36,6 +39,13 @@ pub(crate) fn run(database: u32) {
             worker::show_busy("decisions");
             if let Err(failed) = flush.write(slot) {
                 return give_up(slot, &failed);
+            }
+        }
+        if tasks.are_due() {
+            worker::show_busy("tasks");
+            match tasks.see_to() {
+                Err(failed) if !failed.is_passing() => return give_up(slot, &failed),
+                _ => {}
             }
         }
         let now = Instant::now();
@@ -59,7 +69,8 @@ pub(crate) fn run(database: u32) {
         }
         worker::show_idle("waiting for the next round");
         let next = flush.due().map_or(round_due, |due| due.min(round_due));
-        worker::wait(None, Some(next.saturating_duration_since(Instant::now())));
+        let wait = next.saturating_duration_since(Instant::now());
+        worker::wait(None, Some(wait.min(tasks.due_in())));
     }
     // A server that stops has nobody to write it later. What cannot be written now stays for whoever takes this place next.
     drop(flush.write(slot));
@@ -87,7 +98,10 @@ fn round(purge: &mut store::retention::Purge, sweep: bool) -> bool {
     let receipts = store::webhooks::purge(now, BATCH);
     let decisions =
         settings::decision_retention().is_some_and(|age| store::decisions::purge(now, micros(age), BATCH));
-    events || attempts || keys || receipts || decisions
+    let tasks = settings::tasks::task_retention().is_some_and(|age| {
+        spi::connect(|session| store::tasks::purge(session, now.saturating_sub(micros(age)), BATCH))
+    });
+    events || attempts || keys || receipts || decisions || tasks
 }
 
 fn micros(age: Duration) -> i64 {

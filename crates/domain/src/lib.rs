@@ -22,6 +22,7 @@
 //! | [`jsonb`] | how small objects lie in memory as PostgreSQL keeps them |
 //! | [`policy`] | what an agent's policy document says, and what it decides |
 //! | [`pii`], [`redact`] | which parts of a text are personal data; which places of a document are redacted, and what is put there |
+//! | [`task`] | a task's place in line, and what a person agrees to |
 //! | [`problem`], [`shown`] | how a user's mistake is put into words |
 //!
 //! ```
@@ -66,6 +67,7 @@ pub mod signature;
 pub mod slack;
 mod steady;
 pub mod target;
+pub mod task;
 
 #[cfg(any(test, feature = "arbitrary"))]
 pub mod arbitrary;

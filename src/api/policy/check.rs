@@ -51,7 +51,7 @@ impl Call {
 }
 
 /// What a call says it uses.
-pub(super) fn read_usage(usage: pg_sys::Datum) -> Result<Usage> {
+pub(crate) fn read_usage(usage: pg_sys::Datum) -> Result<Usage> {
     let size = jsonb::size(usage);
     if size > LARGEST_USAGE {
         return Err(errors::out_of_range(

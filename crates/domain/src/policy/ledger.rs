@@ -10,6 +10,7 @@
 mod entries;
 mod limits;
 mod reservations;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 pub use entries::Entry;
 pub use limits::{Limits, Refusal};
 pub use reservations::{Reservation, Scope};
+pub use tasks::{Held, NOBODY};
 
 /// What an agent of a company is known by: a digest that cannot be chosen to meet another one's.
 pub type Key = [u8; 16];
@@ -38,6 +40,9 @@ pub fn key(scope: &Scope, agent: &str) -> Key {
 
 /// "Nothing" where the place of something is kept.
 const NONE: u32 = u32::MAX;
+
+/// Reservations of one agent that are looked at with each call: more run at one time under few policies.
+const MOST_EXPIRED: usize = 64;
 
 /// What the tables hold together.
 #[derive(Debug, Clone, Copy)]
@@ -201,7 +206,8 @@ impl Ledger<'_> {
                 break;
             }
             let held = &self.reservations[place];
-            if held.is_held() && (held.is_over(now) || !is_alive(held.owner())) {
+            let is_orphan = held.owner() != NOBODY && !is_alive(held.owner());
+            if held.is_held() && (held.is_over(now) || is_orphan) {
                 self.give_back(place, Outcome::Unknown, now);
             }
         }
@@ -217,12 +223,16 @@ impl Ledger<'_> {
         Some((entry.running(), entry.state(now)))
     }
 
-    /// Gives back the oldest reservations of an entry as far as their time is over.
+    /// Gives back the reservations of an entry whose time is over: among the oldest ones, since leases differ in length. What
+    /// stands behind them is found by [`Ledger::sweep`].
     fn expire(&mut self, index: usize, now: u64) {
-        while let Some(place) = self.oldest(index)
-            && self.reservations[place].is_over(now)
-        {
-            self.give_back(place, Outcome::Unknown, now);
+        let mut next = self.oldest(index);
+        for _ in 0..MOST_EXPIRED {
+            let Some(at) = next else { return };
+            next = place(self.reservations[at].newer());
+            if self.reservations[at].is_over(now) {
+                self.give_back(at, Outcome::Unknown, now);
+            }
         }
     }
 

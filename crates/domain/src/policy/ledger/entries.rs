@@ -22,6 +22,8 @@ pub struct Entry {
     pub(super) oldest: u32,
     pub(super) newest: u32,
     breaker: Breaker,
+    /// Whether its tasks that run have been told of since the entry was made.
+    pub(super) knows_tasks: bool,
 }
 
 impl Entry {
@@ -37,6 +39,7 @@ impl Entry {
             oldest: NONE,
             newest: NONE,
             breaker: Breaker::idle(),
+            knows_tasks: false,
         }
     }
 
@@ -83,6 +86,11 @@ impl Entry {
 
     pub(super) fn charge(&mut self, tat: u64) {
         self.tat = tat;
+        self.running += 1;
+    }
+
+    /// One more runs that was let through before.
+    pub(super) fn count_running(&mut self) {
         self.running += 1;
     }
 

@@ -70,13 +70,25 @@ impl Reservation {
         self.older
     }
 
-    #[cfg(test)]
     pub(super) fn newer(&self) -> u32 {
         self.newer
     }
 
     pub(super) fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    pub(super) fn is(&self, id: &[u8; 16]) -> bool {
+        self.is_held() && self.id == *id
+    }
+
+    /// Gives it the id it had before the server was started anew.
+    pub(super) fn rename(&mut self, id: [u8; 16]) {
+        self.id = id;
+    }
+
+    pub(super) fn ends_at(&mut self, end: u64) {
+        self.expires_at = end;
     }
 }
 

@@ -1,0 +1,43 @@
+//! What keeps a line from moving, for `tms.task_status`.
+
+use pgrx::prelude::*;
+use tms_domain::policy::Mode;
+use tms_domain::policy::ledger::{Limits, Refusal};
+
+use super::scope;
+use crate::pg::limits::{self, Agent};
+use crate::store::policies::known::{self, Known};
+use crate::store::pull::held::Scope;
+
+#[pg_extern(sql = false)]
+fn tms_task_held_by(agent_name: Option<&str>, company_id: Option<pgrx::Uuid>) -> Option<String> {
+    let agent = agent_name?;
+    let company = company_id.map(|company| *company.as_bytes());
+    match scope().ok()? {
+        Scope::Everything => {}
+        Scope::Company(own) if Some(own) == company => {}
+        Scope::Company(_) => return None,
+    }
+    let policy = match known::in_force(agent, &company) {
+        Known::Policy(compiled) => compiled,
+        Known::Nothing | Known::Unreadable => return Some("default: deny".to_owned()),
+    };
+    if policy.policy.effective_mode() != Mode::Enforce {
+        return None;
+    }
+    let limits = Limits::from(&policy.policy);
+    if limits == Limits::default() {
+        return None;
+    }
+    let place = Agent { company, name: agent };
+    let refusal = limits::peek(&place, &limits)?.err()?;
+    Some(
+        refusal
+            .rule()
+            .unwrap_or(match refusal {
+                Refusal::AgentsFull => "tms.max_policy_agents",
+                _ => "tms.max_reservations",
+            })
+            .to_owned(),
+    )
+}

@@ -1,0 +1,37 @@
+//! Settings of agent tasks.
+
+use std::time::Duration;
+
+use pgrx::guc::{GucFlags, GucSetting};
+
+static TASK_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30 * 24 * 60);
+static TASK_LOST_LEASES: GucSetting<i32> = GucSetting::<i32>::new(3);
+
+/// `tms.task_retention`; `None`: kept for ever.
+pub(crate) fn task_retention() -> Option<Duration> {
+    super::minutes(TASK_RETENTION.get())
+}
+
+/// `tms.task_lost_leases`.
+pub(crate) fn task_lost_leases() -> i32 {
+    TASK_LOST_LEASES.get()
+}
+
+pub(super) fn define() {
+    super::int(
+        c"tms.task_retention",
+        c"How long finished tasks are kept in tms.agent_tasks; -1: for ever.",
+        c"A month: what an agent did is asked about for longer than what was delivered. A task with a dead letter is kept as long as the letter.",
+        &TASK_RETENTION,
+        (-1, 10 * 365 * 24 * 60),
+        GucFlags::UNIT_MIN,
+    );
+    super::int(
+        c"tms.task_lost_leases",
+        c"How often the lease of a task may run out before it is given to a dead letter.",
+        c"An agent that is stopped loses one; a task that kills whoever takes it would go round for ever.",
+        &TASK_LOST_LEASES,
+        (0, 1_000),
+        GucFlags::default(),
+    );
+}

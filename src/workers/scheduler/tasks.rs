@@ -1,0 +1,66 @@
+//! Tasks by the clock: whose time comes, and whose lease runs out.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::api::tasks::claim;
+use crate::pg::shmem::{NEVER, Slot};
+use crate::pg::worker::{self, Failed};
+use crate::pg::{server, spi};
+use crate::store::installation;
+use crate::store::tasks::upkeep;
+
+/// After what kept it from being done, such as somebody's lock.
+const AGAIN_US: i64 = 1_000_000;
+
+/// What the scheduler knows of tasks.
+pub(super) struct Tasks<'a> {
+    slot: &'a Slot,
+}
+
+impl<'a> Tasks<'a> {
+    /// It looks at once: nobody knows what an earlier one has left.
+    pub(super) fn of(slot: &'a Slot) -> Self {
+        slot.tasks_due.store(0, Ordering::SeqCst);
+        Self { slot }
+    }
+
+    /// Whether there may be something to do.
+    pub(super) fn are_due(&self) -> bool {
+        self.slot.tasks_due.load(Ordering::SeqCst) <= server::now()
+    }
+
+    /// For how long there is nothing, as far as is known.
+    pub(super) fn due_in(&self) -> Duration {
+        let at = self.slot.tasks_due.load(Ordering::SeqCst);
+        Duration::from_micros(u64::try_from(at.saturating_sub(server::now())).unwrap_or(0))
+    }
+
+    /// Moves what is due, and finds out when to look next.
+    pub(super) fn see_to(&self) -> Result<(), Failed> {
+        // Before the look: what is committed from now on lowers it again.
+        self.slot.tasks_due.store(NEVER, Ordering::SeqCst);
+        let next = worker::transaction(|| {
+            if installation::is_copy() {
+                // A restored copy keeps what it was given until it is adopted.
+                return None;
+            }
+            let now = server::now();
+            spi::connect(|session| {
+                if claim::see_to(session, now) {
+                    Some(now)
+                } else {
+                    upkeep::next_change(session)
+                }
+            })
+        });
+        let again = match &next {
+            Ok(next) => *next,
+            Err(_) => Some(server::now().saturating_add(AGAIN_US)),
+        };
+        if let Some(at) = again {
+            self.slot.tasks_due.fetch_min(at, Ordering::SeqCst);
+        }
+        next.map(drop)
+    }
+}
