@@ -11,9 +11,9 @@ use pgrx::prelude::*;
 use tms_domain::policy::{AgentPolicy, document};
 use tms_domain::shown::quoted;
 
-use crate::api::tenancy;
+use crate::api::{outbox, tenancy};
 use crate::errors::{self, Result};
-use crate::pg::roles;
+use crate::pg::{roles, server, task_acts};
 use crate::store::policies::{self, Company, RolledBack, Version};
 
 mod backtest;
@@ -51,12 +51,17 @@ fn tms_policy_load(
     let document = document.ok_or_else(|| errors::null_argument("tms_policy_load", "document"))?;
     let company = tenancy::company_for(company_id.map(|company| *company.as_bytes()))?;
     let loaded = document::parse(document).map_err(errors::problem)?;
+    for target in loaded.iter().filter_map(|policy| policy.push_to.as_deref()) {
+        outbox::check_target(target)?;
+    }
     let role = roles::outer_user();
     // In the order of their names, which is the order they are locked in: two loads wait for each other, and not in a circle.
     let versions: Vec<VersionRow> = loaded
         .iter()
         .map(|policy| row(&policy.agent, policies::put(policy, &company, role)))
         .collect();
+    // Tasks in a line may be sent now, or run.
+    task_acts::due(server::now());
     Ok(TableIterator::new(versions))
 }
 
@@ -82,7 +87,10 @@ fn tms_policy_rollback(
     let number = version.ok_or_else(|| errors::null_argument(NAME, "version"))?;
     let company = tenancy::company_for(company_id.map(|company| *company.as_bytes()))?;
     match policies::roll_back(agent, number, &company, roles::outer_user()) {
-        RolledBack::To(version) => Ok(TableIterator::once(row(agent, version))),
+        RolledBack::To(version) => {
+            task_acts::due(server::now());
+            Ok(TableIterator::once(row(agent, version)))
+        }
         RolledBack::UnknownAgent => Err(no_policy_of_its_own(agent, &company)),
         RolledBack::UnknownVersion => Err(unknown_version(agent, number)),
     }

@@ -2,7 +2,7 @@
 //!
 //! - [`submit`]: a task comes in                     - [`claim`]: an agent takes one, or waits for it
 //! - [`lease`]: what the agent that has it may do     - [`decide`]: a person agrees, refuses, cancels
-//! - [`standing`]: what keeps a line from moving
+//! - [`standing`]: what keeps a line from moving   - [`push`]: an agent that runs elsewhere is sent its tasks
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use crate::api::tenancy;
 use crate::errors::{self, Result};
-use crate::pg::roles;
 use crate::pg::task_waiters::Line;
+use crate::pg::{roles, server, task_acts};
 use crate::store::policies::Company;
 use crate::store::pull::held::Scope;
 
@@ -20,6 +20,7 @@ pub(crate) mod claim;
 mod claim_one;
 mod decide;
 pub(crate) mod lease;
+pub(crate) mod push;
 mod standing;
 pub(crate) mod submit;
 
@@ -32,9 +33,12 @@ fn scope() -> Result<Scope> {
     }
 }
 
-/// The line a task is in.
-fn line(agent: &str, company: Company) -> Line {
-    Line::of(agent, company)
+/// A task came into a line, or a place for one came free, if this transaction commits.
+fn call_for(agent: &str, company: Company) {
+    task_acts::queued(Line::of(agent, company));
+    if push::is_pushed(agent, company) {
+        task_acts::due(server::now());
+    }
 }
 
 /// The same words for a task that is not there and one of another company.

@@ -49,10 +49,9 @@ pub(super) fn taken(place: Place, id: [u8; 16]) {
     note(Act::Taken(place, id));
 }
 
-/// The run of a task ends, if this transaction commits; somebody who waits for a place may have it.
-pub(crate) fn ended(place: Place, id: [u8; 16], outcome: Outcome, line: Line) {
+/// The run of a task ends, if this transaction commits.
+pub(crate) fn ended(place: Place, id: [u8; 16], outcome: Outcome) {
     note(Act::Ended(place, id, outcome));
-    queued(line);
 }
 
 /// The lease of a task lasts so much longer from now on, if this transaction commits.

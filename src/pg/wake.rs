@@ -188,7 +188,12 @@ fn publish() {
         match (note, slot) {
             (Note::Due(lane), Some(slot)) => news |= publish_lane(slot, lane),
             (Note::Rescan, Some(slot)) => news |= !slot.rescan.swap(true, Ordering::SeqCst),
-            (Note::Targets, Some(slot)) => news |= !slot.targets_changed.swap(true, Ordering::SeqCst),
+            (Note::Targets, Some(slot)) => {
+                news |= !slot.targets_changed.swap(true, Ordering::SeqCst);
+                // Tasks may wait for a target that takes something again.
+                slot.tasks_due.store(0, Ordering::SeqCst);
+                slot.scheduler.wake();
+            }
             (Note::Extension, _) => shared.ask_for_probe(server::database()),
             (_, None) => {}
         }

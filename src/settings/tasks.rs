@@ -5,11 +5,17 @@ use std::time::Duration;
 use pgrx::guc::{GucFlags, GucSetting};
 
 static TASK_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30 * 24 * 60);
+static TASK_PUSH_LEASE: GucSetting<i32> = GucSetting::<i32>::new(15 * 60);
 static TASK_LOST_LEASES: GucSetting<i32> = GucSetting::<i32>::new(3);
 
 /// `tms.task_retention`; `None`: kept for ever.
 pub(crate) fn task_retention() -> Option<Duration> {
     super::minutes(TASK_RETENTION.get())
+}
+
+/// `tms.task_push_lease`.
+pub(crate) fn task_push_lease() -> Duration {
+    Duration::from_secs(super::unsigned(TASK_PUSH_LEASE.get()) as u64)
 }
 
 /// `tms.task_lost_leases`.
@@ -25,6 +31,14 @@ pub(super) fn define() {
         &TASK_RETENTION,
         (-1, 10 * 365 * 24 * 60),
         GucFlags::UNIT_MIN,
+    );
+    super::int(
+        c"tms.task_push_lease",
+        c"The lease of a task that is sent to the target its agent's policy names.",
+        c"The way to the receiver and back is in it, retries too. Who needs longer prolongs it with tms_task_heartbeat.",
+        &TASK_PUSH_LEASE,
+        (1, 24 * 3_600),
+        GucFlags::UNIT_S,
     );
     super::int(
         c"tms.task_lost_leases",

@@ -1,7 +1,7 @@
 //! `tms.agent_tasks`: a task from its submission to its end.
 //!
 //! - [`line`]: who is next, and what a claim makes of it    - [`lease`]: tasks in the hands of agents
-//! - [`upkeep`]: what becomes of tasks by the clock
+//! - [`upkeep`]: what becomes of tasks by the clock       - [`push`]: tasks that leave through the outbox
 
 use pgrx::pg_sys::{self, BOOLOID, INT4OID, JSONBOID, OIDOID, TEXTOID, TIMESTAMPTZOID, UUIDOID};
 
@@ -10,6 +10,7 @@ use crate::store::pull::held::Scope;
 
 pub(crate) mod lease;
 pub(crate) mod line;
+pub(crate) mod push;
 pub(crate) mod upkeep;
 
 /// A task on its way in.

@@ -40,6 +40,8 @@ pub struct AgentPolicy {
     pub agent: String,
     /// Whether a denial stops the call; None for [`Mode::Enforce`].
     pub mode: Option<Mode>,
+    /// The target that the agent's tasks are sent to; None: the agent claims them.
+    pub push_to: Option<String>,
     /// What it may call. Nothing else.
     pub allowed_functions: FunctionSet,
     /// What it may not call, although it is allowed.

@@ -236,7 +236,7 @@ impl Order {
             company,
         };
         let judge = Judge::of(&lane, self.lease);
-        if let Some(wait) = judge.is_stopped() {
+        if let Some(wait) = judge.is_stopped()? {
             look.again_after = Some(look.again_after.map_or(wait, |known| known.min(wait)));
             return Ok(());
         }
@@ -271,12 +271,7 @@ impl Order {
             line::hand_out(session, &lot.handed, &hands, answer);
             task_acts::due(hands.until);
         }
-        if !lot.parked.is_empty() {
-            line::park(session, &lot.parked, now);
-        }
-        for (id, reason) in &lot.denied {
-            super::lease::give_up(session, id, lane, "validation", Some(reason), now);
-        }
+        lot.settle_rest(session, lane, now);
     }
 }
 

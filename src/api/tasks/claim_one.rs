@@ -10,7 +10,9 @@ use tms_domain::task;
 
 use crate::api::policy::check::Call;
 use crate::api::policy::judge::{self, Judged};
+use crate::api::policy::limits::WHAT;
 use crate::api::policy::record;
+use crate::errors::{self, Result};
 use crate::pg::limits::{self, Agent};
 use crate::pg::spi::{Session, Tid};
 use crate::pg::task_limits::{self, Place};
@@ -32,6 +34,16 @@ pub(super) struct Lot {
 }
 
 impl Lot {
+    /// Does with the others what became of them.
+    pub(super) fn settle_rest(&self, session: &Session, lane: &Lane<'_>, now: i64) {
+        if !self.parked.is_empty() {
+            line::park(session, &self.parked, now);
+        }
+        for (id, reason) in &self.denied {
+            super::lease::give_up(session, id, lane, "validation", Some(reason), now);
+        }
+    }
+
     /// Whether tasks left the line that were not handed out.
     pub(super) fn has_changed(&self) -> bool {
         !self.parked.is_empty() || !self.denied.is_empty()
@@ -75,12 +87,13 @@ impl<'a> Judge<'a> {
     }
 
     /// When to look again, if a limit lets nothing through now: no row is locked for that.
-    pub(super) fn is_stopped(&self) -> Option<Duration> {
+    pub(super) fn is_stopped(&self) -> Result<Option<Duration>> {
         if !self.is_enforced || self.limits == Limits::default() {
-            return None;
+            return Ok(None);
         }
-        let refusal = limits::peek(&agent(self.lane), &self.limits)?.err()?;
-        Some(after(&refusal))
+        let answer =
+            limits::peek(&agent(self.lane), &self.limits).ok_or_else(|| errors::not_preloaded(WHAT))?;
+        Ok(answer.err().as_ref().map(after))
     }
 
     /// Decides about each, in their order, until a limit is reached.

@@ -6,7 +6,7 @@ use tms_domain::policy::ledger::Outcome;
 use tms_domain::task;
 use uuid::Uuid;
 
-use super::{line, scope, unknown};
+use super::{call_for, scope, unknown};
 use crate::errors::{self, Result};
 use crate::pg::limits::Agent;
 use crate::pg::task_limits::Place;
@@ -56,7 +56,7 @@ fn tms_task_confirm(id: Option<pgrx::Uuid>, approve: Option<bool>, note: Option<
         let turn = is_due.then(|| task::turn(pending.available_at, pending.priority));
         tasks::agree(session, &id, &word, &sha256, turn);
         match turn {
-            Some(_) => task_acts::queued(line(&pending.agent, pending.company)),
+            Some(_) => call_for(&pending.agent, pending.company),
             None => task_acts::due(pending.available_at),
         }
         Ok(())
@@ -104,7 +104,8 @@ fn tms_task_cancel(id: Option<pgrx::Uuid>, reason: Option<&str>) -> Result<bool>
                     company: freed.company,
                     name: &freed.agent,
                 });
-                task_acts::ended(place, token, Outcome::Unknown, line(&freed.agent, freed.company));
+                task_acts::ended(place, token, Outcome::Unknown);
+                call_for(&freed.agent, freed.company);
             }
             Ok(true)
         }

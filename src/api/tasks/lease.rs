@@ -13,7 +13,7 @@ use tms_domain::shown::quoted;
 use uuid::Uuid;
 
 use super::claim::LONGEST_LEASE_US;
-use super::{line, scope, unknown};
+use super::{call_for, scope, unknown};
 use crate::api::policy::check::read_usage;
 use crate::errors::{self, Result};
 use crate::pg::call::Arguments;
@@ -239,7 +239,8 @@ fn why_not(session: &Session, id: &[u8; 16], token: &[u8; 16], scope: Scope, now
 
 /// A run has ended: its reservation goes with the transaction, and somebody who waits may have the place.
 fn ended(agent: &str, company: Company, token: [u8; 16], outcome: Outcome) {
-    task_acts::ended(place(agent, company), token, outcome, line(agent, company));
+    task_acts::ended(place(agent, company), token, outcome);
+    call_for(agent, company);
 }
 
 #[pg_extern(sql = false)]

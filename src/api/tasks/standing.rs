@@ -22,6 +22,9 @@ fn tms_task_held_by(agent_name: Option<&str>, company_id: Option<pgrx::Uuid>) ->
         Known::Policy(compiled) => compiled,
         Known::Nothing | Known::Unreadable => return Some("default: deny".to_owned()),
     };
+    if super::push::is_held(&policy.policy) {
+        return Some("push_to: the target takes nothing".to_owned());
+    }
     if policy.policy.effective_mode() != Mode::Enforce {
         return None;
     }

@@ -61,7 +61,7 @@ pub(crate) fn submit(arguments: &Arguments) -> Result<[u8; 16]> {
     };
     spi::connect(|session| store::tasks::insert(session, &new));
     if new.turn.is_some() {
-        task_acts::queued(super::line(&call.agent, call.company));
+        super::call_for(&call.agent, call.company);
     } else if !waits_for_person {
         task_acts::due(available_at);
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::api::tasks::claim;
+use crate::api::tasks::{claim, push};
 use crate::pg::shmem::{NEVER, Slot};
 use crate::pg::worker::{self, Failed};
 use crate::pg::{server, spi};
@@ -47,7 +47,8 @@ impl<'a> Tasks<'a> {
             }
             let now = server::now();
             spi::connect(|session| {
-                if claim::see_to(session, now) {
+                let has_moved = claim::see_to(session, now);
+                if push::send(session) || has_moved {
                     Some(now)
                 } else {
                     upkeep::next_change(session)

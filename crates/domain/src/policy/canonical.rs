@@ -60,6 +60,7 @@ pub(super) fn form(policy: &AgentPolicy) -> Form {
             "mode",
             policy.mode.map(|mode| Form::Text(mode.as_str().to_owned())),
         ),
+        ("push_to", policy.push_to.clone().map(Form::Text)),
         ("allowed_functions", rules(&policy.allowed_functions)),
         ("denied_functions", rules(&policy.denied_functions)),
         ("require_confirmation", rules(&policy.require_confirmation)),

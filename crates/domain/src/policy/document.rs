@@ -8,6 +8,7 @@ use super::limits::{CircuitBreaker, CostGuardrails, RateLimits};
 use super::section::{Range, Section};
 use super::yaml::{self, Entry, join};
 use super::{AgentPolicy, LogLevel, MicroUsd, Mode, PiiRules, check_agent_name};
+use crate::names::check_target_name;
 use crate::problem::Problem;
 use crate::redact::rules::Rules;
 use crate::shown::quoted;
@@ -19,6 +20,7 @@ const ROOT: &str = "agent_policies";
 
 const POLICY_KEYS: &[&str] = &[
     "mode",
+    "push_to",
     "allowed_functions",
     "denied_functions",
     "require_confirmation",
@@ -99,6 +101,7 @@ fn read_policy<'a>(agents: &Section<'a>, entry: &'a Entry) -> Result<AgentPolicy
     Ok(AgentPolicy {
         agent: entry.key.clone(),
         mode: policy.one_of("mode", &Mode::ALL, Mode::as_str)?,
+        push_to: policy.name("push_to", "the name of a target", check_target_name)?,
         allowed_functions: functions(&policy, "allowed_functions")?,
         denied_functions: functions(&policy, "denied_functions")?,
         require_confirmation: functions(&policy, "require_confirmation")?,

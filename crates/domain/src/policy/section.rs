@@ -119,6 +119,27 @@ impl<'a> Section<'a> {
         )
     }
 
+    /// A text that `check` accepts.
+    pub(super) fn name(
+        &self,
+        key: &str,
+        expected: &str,
+        check: fn(&str) -> Result<(), Problem>,
+    ) -> Result<Option<String>, Problem> {
+        let Some(entry) = self.get(key) else {
+            return Ok(None);
+        };
+        let path = join(&self.path, key);
+        let text = text_of(&entry.value).ok_or_else(|| wrong_value(&path, &entry.value, expected))?;
+        let item = Item {
+            path,
+            text,
+            line: entry.value.place.line,
+        };
+        check(text).map_err(|problem| item.wrong(problem))?;
+        Ok(Some(text.to_owned()))
+    }
+
     /// US dollars with at most six decimals.
     pub(super) fn money(&self, key: &str, most: MicroUsd) -> Result<Option<MicroUsd>, Problem> {
         let expected = format!("US dollars from 0 to {most} with at most 6 decimals, such as 12.50");

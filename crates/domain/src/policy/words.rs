@@ -42,6 +42,9 @@ impl AgentPolicy {
                 "Mode: evaluate_only: what would be denied is recorded and goes through.".to_owned()
             }
         }];
+        if let Some(target) = &self.push_to {
+            lines.push(format!("Its tasks are sent to the target {target}."));
+        }
         lines.extend(self.functions_in_words());
         lines.extend(self.limits_in_words());
         if let Some(fields) = self

@@ -72,6 +72,8 @@ SELECT tms.uuid_v7(), now(), c, 'rates_agent', 'rates.price', 'deny', 'deny' FRO
 SELECT tms_redaction_rotate_key(), tms_redaction_set('{"fields": ["pin"], "mode": "hmac"}', c) FROM unnest('{{a},{b},NULL}'::uuid[]) c;
 INSERT INTO tms.agent_logs (company_id, message, meta)
 SELECT c, 'wrote to ada@example.com', '{"pin": "1234", "load": 7}' FROM unnest('{{a},{b}}'::uuid[]) c;
+INSERT INTO tms.agent_tasks (company_id, agent_name, fn_name, submitted_by, payload, status, finished_at)
+SELECT c, 'rates_agent', 'rates.price', 'people', '{"load": 7}', 'done', now() FROM unnest('{{a},{b}}'::uuid[]) c;
 INSERT INTO tms.webhook_receipts SELECT id, 'msg_1', now(), now() + interval '1 day' FROM tms.webhook_sources;
 "#;
 

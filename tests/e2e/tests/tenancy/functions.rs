@@ -5,6 +5,8 @@ use postgres::Client;
 use crate::stage::{A, B, CAPABILITIES, Stage, UNKNOWN, attempt, must_be_denied, rehearse, run};
 use crate::tables::callers;
 
+mod tasks;
+
 /// Who may call a function.
 #[derive(Clone, Copy)]
 enum May {
@@ -35,7 +37,8 @@ const AGENTS: May = May::Those(&["agent"]);
 const POLICY_READERS: May = May::Those(&["agent", "operator", "auditor"]);
 
 /// Functions that act for the caller's company, by the beginnings of their names.
-const FOR_A_COMPANY: [&str; 12] = [
+const FOR_A_COMPANY: [&str; 13] = [
+    "tms_task_",
     "tms_log",
     "tms_redaction_set",
     "tms_enqueue",
@@ -484,10 +487,13 @@ const fn of_platform(
     }
 }
 
+fn all() -> impl Iterator<Item = &'static Function> {
+    FUNCTIONS.iter().chain(&tasks::FUNCTIONS)
+}
+
 /// Every function here, as the catalog's list names it.
 pub fn names() -> impl Iterator<Item = String> {
-    FUNCTIONS
-        .iter()
+    all()
         .map(|function| format!("function {}", function.name))
         .chain(ROW_TRIGGERS.map(|(name, _)| format!("function {name}")))
 }
@@ -502,7 +508,7 @@ pub fn keep_companies_apart(stage: &Stage) {
             );
             must_be_denied(&mut client, &role, &hung);
         }
-        for function in &FUNCTIONS {
+        for function in all() {
             let may = match function.may {
                 May::Anybody => true,
                 May::Those(those) => those.iter().any(|those| capabilities.contains(those)),
@@ -589,7 +595,7 @@ fn claims_its_own(stage: &Stage, client: &mut Client, role: &str) {
 fn the_platform_may_call_everything(stage: &Stage) {
     let mut owner = stage.owner();
     run(&mut owner, "CREATE TEMP TABLE mine (id uuid)");
-    for function in &FUNCTIONS {
+    for function in all() {
         let call = stage.text(function.call);
         run(&mut owner, "BEGIN");
         if let Err(refused) = attempt(&mut owner, &call) {

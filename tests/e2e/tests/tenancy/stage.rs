@@ -13,7 +13,10 @@ pub const UNKNOWN: &str = "cccccccc-0000-4000-8000-00000000000c";
 
 /// Its event that a consumer has: the beginning is A's or B's, or nobody's.
 const CLAIMED_EVENT: &str = "0000-7000-8000-0000000000e1";
-/// The lease under which the consumer has it.
+/// Its task that an agent has, and the one that a person is asked about.
+const TASK: &str = "0000-7000-8000-0000000000e3";
+const ASKED: &str = "0000-7000-8000-0000000000e4";
+/// The lease under which the consumer has its event, and the agent its task.
 const LEASE: &str = "0000-4000-8000-0000000000e2";
 
 pub const CAPABILITIES: [&str; 7] = [
@@ -149,6 +152,8 @@ impl Stage {
             text = text
                 .replace(&format!("{{{name}}}"), company)
                 .replace(&format!("{{{name} event}}"), &of(company, CLAIMED_EVENT))
+                .replace(&format!("{{{name} task}}"), &of(company, TASK))
+                .replace(&format!("{{{name} asked}}"), &of(company, ASKED))
                 .replace(&format!("{{{name} lease}}"), &of(company, LEASE));
         }
         text
@@ -253,8 +258,8 @@ fn add_rows(owner: &mut Client, company: &str, events: u32, letters: u32) {
     );
 }
 
-/// A version of a target of the company's own, with what the dispatcher writes of it; a policy and rules of redaction of its own, and a line of its agent; a key it
-/// has used; and an event that a consumer of it has.
+/// A version of a target of the company's own, with what the dispatcher writes of it; a policy and rules of redaction of its own, a line and tasks of its
+/// agent; a key it has used; and an event that a consumer of it has.
 fn version_and_key(company: &str) -> String {
     format!(
         "SELECT {{f}}.tms_target_set('n8n', 'http', '{{\"url\": \"https://hooks.example/own\"}}', '{company}');
@@ -272,9 +277,15 @@ fn version_and_key(company: &str) -> String {
          INSERT INTO tms.event_outbox (id, event_type, payload, target_system, company_id, available_at, lease_token)
              VALUES ('{}', 'load.claimed', '{{}}', 'pulled', '{company}', now() + interval '1 day', '{}');
          INSERT INTO tms.event_outbox (event_type, payload, target_system, company_id)
-             VALUES ('load.moved', '{{}}', 'pulled', '{company}')",
+             VALUES ('load.moved', '{{}}', 'pulled', '{company}');
+         INSERT INTO tms.agent_tasks (id, company_id, agent_name, fn_name, submitted_by, status, lease_token, leased_until, waits_for)
+             VALUES ('{task}', '{company}', 'rates_agent', 'rates.price', 'x', 'running', '{lease}', now() + interval '1 day', NULL),
+                    ('{asked}', '{company}', 'rates_agent', 'rates.price', 'x', 'queued', NULL, NULL, 'confirmation')",
         of(company, CLAIMED_EVENT),
-        of(company, LEASE)
+        of(company, LEASE),
+        task = of(company, TASK),
+        asked = of(company, ASKED),
+        lease = of(company, LEASE),
     )
 }
 

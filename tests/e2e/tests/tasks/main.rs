@@ -1,0 +1,11 @@
+//! Tasks of agents: from submission to their end, under leases that fence, limits that hold, and policies that decide.
+
+mod confirm;
+mod fences;
+mod life;
+mod limits;
+mod push;
+mod rights;
+mod stage;
+mod turns;
+mod waiting;
