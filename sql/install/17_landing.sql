@@ -69,3 +69,7 @@ CREATE TRIGGER redact_row BEFORE INSERT OR UPDATE ON tms.delivery_attempts
     FOR EACH ROW EXECUTE FUNCTION tms.redact_row('error_message', 'response_excerpt');
 ALTER TABLE tms.delivery_attempts ENABLE ALWAYS TRIGGER redact_row;
 COMMENT ON TRIGGER redact_row ON tms.delivery_attempts IS 'What a receiver quotes of a payload does not land; fires for replicated rows too';
+CREATE TRIGGER redact_row BEFORE INSERT OR UPDATE ON tms.policy_decisions
+    FOR EACH ROW EXECUTE FUNCTION tms.redact_row('input');
+ALTER TABLE tms.policy_decisions ENABLE ALWAYS TRIGGER redact_row;
+COMMENT ON TRIGGER redact_row ON tms.policy_decisions IS 'What a call was made with does not land; fires for replicated rows too';

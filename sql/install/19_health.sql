@@ -14,7 +14,8 @@ SELECT pg_catalog.concat('redaction of ', place.name),
             WHEN t.tgenabled IS NULL THEN pg_catalog.format('CREATE TRIGGER redact_row BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION tms.redact_row(%s); ALTER TABLE %1$s ENABLE ALWAYS TRIGGER redact_row', place.name, place.columns)
             ELSE pg_catalog.format('ALTER TABLE %s ENABLE ALWAYS TRIGGER redact_row', place.name) END
   FROM (VALUES ('tms.agent_logs', $q$'message', 'meta'$q$), ('tms.dead_letter_queue', $q$'error_message'$q$),
-               ('tms.delivery_attempts', $q$'error_message', 'response_excerpt'$q$)) AS place (name, columns)
+               ('tms.delivery_attempts', $q$'error_message', 'response_excerpt'$q$), ('tms.policy_decisions', $q$'input'$q$),
+               ('tms.agent_tasks', $q$'payload', 'result', 'error_message', 'confirm_note'$q$)) AS place (name, columns)
   LEFT JOIN pg_catalog.pg_trigger t ON t.tgrelid OPERATOR(pg_catalog.=) place.name::pg_catalog.regclass
         AND t.tgfoid OPERATOR(pg_catalog.=) 'tms.redact_row()'::pg_catalog.regprocedure
 UNION ALL

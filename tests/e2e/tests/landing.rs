@@ -471,3 +471,34 @@ agent_policies:
         r#"rates_agent {"city": "[REDACTED]", "Phone": "[REDACTED]"} [REDACTED], nobody {"city": "Kiel", "Phone": "[REDACTED]"} [REDACTED]"#,
     );
 }
+
+#[test]
+fn decisions_and_tasks_that_somebody_writes_by_hand_are_redacted_too() {
+    let cluster = stage();
+    let mut platform = cluster.client("postgres");
+    let payload = payload();
+    for role in ["origin", "replica"] {
+        run(
+            &mut platform,
+            &format!(
+                "SET session_replication_role = {role}; TRUNCATE tms.policy_decisions, tms.agent_tasks;
+                 INSERT INTO tms.policy_decisions (id, decided_at, company_id, agent_name, fn_name, decision, effective, input)
+                 VALUES (tms.uuid_v7(), now(), '{COMPANY}', 'rates_agent', 'rates.price', 'allow', 'allow', '{payload}');
+                 INSERT INTO tms.agent_tasks (company_id, agent_name, fn_name, submitted_by, payload, result, error_message)
+                 VALUES ('{COMPANY}', 'rates_agent', 'rates.price', 'x', '{payload}', '{payload}', 'no answer from {MAIL}')"
+            ),
+        );
+        let landed = text(
+            &mut platform,
+            "SELECT concat(d.input, t.payload, t.result, t.error_message) FROM tms.policy_decisions d, tms.agent_tasks t",
+        );
+        for secret in [NAME, MAIL, "901820"] {
+            assert!(!landed.contains(secret), "{role}: {landed}");
+        }
+        assert_eq!(
+            landed.matches("Kiel").count(),
+            3,
+            "{role}: the rest is as it was: {landed}"
+        );
+    }
+}

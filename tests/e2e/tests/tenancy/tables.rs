@@ -359,7 +359,7 @@ fn writes_no_view(client: &mut Client, role: &str, name: &str) {
     for statement in [
         format!("DELETE FROM tms.{name}"),
         format!("INSERT INTO tms.{name} DEFAULT VALUES"),
-        format!("UPDATE tms.{name} SET due = 0"),
+        format!("UPDATE tms.{name} SET company_id = NULL"),
         format!("ALTER VIEW tms.{name} RESET (security_invoker)"),
         format!("CREATE OR REPLACE VIEW tms.{name} AS SELECT 1"),
     ] {

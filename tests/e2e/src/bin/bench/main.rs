@@ -4,7 +4,7 @@
 //! below what is required is said to be so and is no failure but in the soak; one that could not be measured is.
 //!
 //! - one file a figure: `delivery`, `everything`, `latency`, `enqueue`, `batch`, `keys`, `pull`, `in_database`, `held`, `many`,
-//!   `idle`, `memory`, `large`, `plans`, `policy`, `redaction`; two in `fair`; and `soak`, which runs on request alone
+//!   `idle`, `memory`, `large`, `plans`, `policy`, `redaction`, `tasks`; two in `fair`; and `soak`, which runs on request alone
 //! - what they compare with: `poll_loop` (a worker outside the server), `plain_outbox` (a table without tms), `paired`
 //! - what they stand on: `ground` (server, target, queue), `receiving` (the receiver's process), `run`, `pgbench`, `explain`
 //! - what they look at: `cpu` (by thread) and `proc` (memory, wake-ups)
@@ -42,6 +42,7 @@ mod redaction;
 mod report;
 mod run;
 mod soak;
+mod tasks;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -54,7 +55,7 @@ use report::{Figure, Report};
 type Measure = fn(&Options, &mut Figure);
 
 /// Name, what it is about, and how it is measured, in the order they run.
-const FIGURES: [(&str, &str, Measure); 19] = [
+const FIGURES: [(&str, &str, Measure); 20] = [
     (
         "delivery",
         "due events to one http target, rows kept with processed_at",
@@ -107,6 +108,11 @@ const FIGURES: [(&str, &str, Measure); 19] = [
     ),
     ("many", "1,000 targets against one", many::measure),
     ("pull", "8 consumers claim and acknowledge", pull::measure),
+    (
+        "tasks",
+        "agent tasks against the plainest SQL that is correct, 8 clients",
+        tasks::measure,
+    ),
     ("idle", "wake-ups of workers with nothing to do", idle::measure),
     (
         "memory",
