@@ -202,6 +202,46 @@ pub(crate) fn unknown_source(name: &str) -> ErrorReport {
     .set_hint("Set it first: SELECT tms_webhook_source_set(name, '{\"secret\": \"whsec_...\"}').")
 }
 
+/// 22023: a text that should be a time.
+pub(crate) fn no_time(what: &str, text: &str) -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+        format!("{what} is {}, which is no time", quoted(text)),
+    )
+    .set_detail("Expected a timestamp as PostgreSQL reads it.")
+    .set_hint("For example \"2026-01-31 08:00+00\", or what to_jsonb(now() - interval '1 hour') gives.")
+}
+
+/// 42704: no dead letter of this id. The same words where it is another company's.
+pub(crate) fn unknown_letter(id: &[u8; 16]) -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+        format!("dead letter {} does not exist", uuid::Uuid::from_bytes(*id)),
+    )
+    .set_detail("Closed letters are kept for tms.dead_letter_retention; those of other companies are not shown.")
+    .set_hint("Take the id of a letter, not of its event: SELECT id FROM tms.dead_letters WHERE original_event_id = ...")
+}
+
+/// 55000: an act on a letter that is over.
+pub(crate) fn letter_is_closed(id: &[u8; 16], how: &str, at: &str) -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("dead letter {} is closed", uuid::Uuid::from_bytes(*id)),
+    )
+    .set_detail(format!("It was {how} at {at}."))
+    .set_hint("What is over is not begun again: enqueue a new event with tms_enqueue.")
+}
+
+/// 55000: another payload for what may be on the wire at this moment.
+pub(crate) fn letter_is_out(id: &[u8; 16]) -> ErrorReport {
+    report(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("dead letter {} is out for delivery", uuid::Uuid::from_bytes(*id)),
+    )
+    .set_detail("An attempt with the payload as it is may be on the wire.")
+    .set_hint("Wait until it is delivered or has failed again; pausing the target keeps it from coming back.")
+}
+
 /// 42704: no role of this name.
 pub(crate) fn unknown_role(name: &str) -> ErrorReport {
     report(

@@ -125,6 +125,11 @@ pgrx::extension_sql_file!(
     name = "tasks",
     requires = ["health"]
 );
+pgrx::extension_sql_file!(
+    "../sql/install/21_dead_letters.sql",
+    name = "dead_letters",
+    requires = ["tasks"]
+);
 pgrx::extension_sql_file!("../sql/install/90_rights.sql", name = "rights", finalize);
 
 /// Called when the library is loaded: by the postmaster when it is preloaded, else by the first backend that needs it.

@@ -8,7 +8,12 @@ use std::time::Duration;
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 
+mod letters;
+mod retention;
 pub(crate) mod tasks;
+
+pub(crate) use letters::*;
+pub(crate) use retention::*;
 
 /// Whether the dispatcher of a database delivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PostgresGucEnum)]
@@ -66,9 +71,6 @@ static RESPONSE_EXCERPT_BYTES: GucSetting<i32> = GucSetting::<i32>::new(1024);
 static CONNECT_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(5_000);
 static IDLE_CONNECTION_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static IO_THREADS: GucSetting<i32> = GucSetting::<i32>::new(1);
-static EVENT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * 24 * 60);
-static ATTEMPT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * 24 * 60);
-static IDEMPOTENCY_WINDOW: GucSetting<i32> = GucSetting::<i32>::new(24 * 60);
 static HTTP_PROXY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static NO_PROXY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static TLS_CA_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
@@ -80,7 +82,6 @@ static RESERVATION_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(600);
 static MAX_POLICY_AGENTS: GucSetting<i32> = GucSetting::<i32>::new(4_096);
 static MAX_RESERVATIONS: GucSetting<i32> = GucSetting::<i32>::new(16_384);
 static DECISION_BUFFER: GucSetting<i32> = GucSetting::<i32>::new(16 * 1024);
-static SCHEDULER_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 
 /// `tms.dispatch`.
 pub(crate) fn dispatch() -> Dispatch {
@@ -143,18 +144,6 @@ pub(crate) fn idle_connection_timeout() -> Duration {
 pub(crate) fn io_threads() -> usize {
     unsigned(IO_THREADS.get())
 }
-/// `tms.event_retention`; `None`: kept for ever.
-pub(crate) fn event_retention() -> Option<Duration> {
-    minutes(EVENT_RETENTION.get())
-}
-/// `tms.attempt_retention`; `None`: kept for ever.
-pub(crate) fn attempt_retention() -> Option<Duration> {
-    minutes(ATTEMPT_RETENTION.get())
-}
-/// `tms.idempotency_window`.
-pub(crate) fn idempotency_window() -> Duration {
-    minutes(IDEMPOTENCY_WINDOW.get()).unwrap_or_default()
-}
 /// `tms.http_proxy`; it may hold a password.
 pub(crate) fn http_proxy() -> Option<String> {
     text(&HTTP_PROXY)
@@ -195,11 +184,6 @@ pub(crate) fn max_reservations() -> usize {
 pub(crate) fn decision_buffer_bytes() -> usize {
     unsigned(DECISION_BUFFER.get()) * 1024
 }
-/// `tms.scheduler_interval`.
-pub(crate) fn scheduler_interval() -> Duration {
-    millis(SCHEDULER_INTERVAL.get())
-}
-
 /// The empty string counts as none.
 fn text(setting: &GucSetting<Option<CString>>) -> Option<String> {
     setting
@@ -227,7 +211,8 @@ pub(crate) fn define() {
     define_delivery();
     define_connections();
     define_ways_out();
-    define_retention();
+    retention::define();
+    letters::define();
     define_policies();
     tasks::define();
     if crate::pg::server::is_preloading() {
@@ -398,41 +383,6 @@ fn define_ways_out() {
         &DNS_CACHE,
         (0, 3_600),
         GucFlags::UNIT_S,
-    );
-}
-
-fn define_retention() {
-    int(
-        c"tms.idempotency_window",
-        c"How long an idempotency key stands for its first event.",
-        c"A day: longer than a producer retries, short enough for keys that are used again by mistake.",
-        &IDEMPOTENCY_WINDOW,
-        (1, 365 * 24 * 60),
-        GucFlags::UNIT_MIN,
-    );
-    int(
-        c"tms.event_retention",
-        c"How long delivered events are kept; -1: for ever.",
-        c"A week, as the roadmap's readers expect. An event with a dead letter stays as long as the letter.",
-        &EVENT_RETENTION,
-        (-1, 10 * 365 * 24 * 60),
-        GucFlags::UNIT_MIN,
-    );
-    int(
-        c"tms.attempt_retention",
-        c"How long attempts are kept; -1: for ever.",
-        c"As long as the events they belong to.",
-        &ATTEMPT_RETENTION,
-        (-1, 10 * 365 * 24 * 60),
-        GucFlags::UNIT_MIN,
-    );
-    int(
-        c"tms.scheduler_interval",
-        c"How often the scheduler looks for work.",
-        c"Retention needs no precision; each round that finds work is followed by the next one at once.",
-        &SCHEDULER_INTERVAL,
-        (1_000, 3_600_000),
-        GucFlags::UNIT_MS,
     );
 }
 

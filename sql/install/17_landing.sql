@@ -59,12 +59,13 @@ COMMENT ON FUNCTION tms.use_redaction_key() IS 'Whose role may execute this may 
 CREATE FUNCTION tms.redact_row() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'tms_redact_row';
 COMMENT ON FUNCTION tms.redact_row() IS
-    'Trigger: redacts the columns it is given by name before the row is written. In jsonb by the rules of the row''s company and of the policy of its agent, in text whatever personal data is found by value. Errors: 54000 a value is too large or too deep to be redacted, 22023 the rules need a key and there is none';
+    'Trigger: redacts the columns it is given by name before the row is written. In jsonb by the rules of the row''s company and of the policy of its agent, in text whatever personal data is found by value. A jsonb column whose name is given with a ? at its end becomes NULL where it cannot be redacted. Errors: 54000 a value is too large or too deep to be redacted, 22023 the rules need a key and there is none';
 
-CREATE TRIGGER redact_row BEFORE INSERT OR UPDATE ON tms.dead_letter_queue
-    FOR EACH ROW EXECUTE FUNCTION tms.redact_row('error_message');
+-- UPDATE OF: a letter changes its state many times, and what is a token already is not made a token of again.
+CREATE TRIGGER redact_row BEFORE INSERT OR UPDATE OF error_message, payload ON tms.dead_letter_queue
+    FOR EACH ROW EXECUTE FUNCTION tms.redact_row('error_message', 'payload?');
 ALTER TABLE tms.dead_letter_queue ENABLE ALWAYS TRIGGER redact_row;
-COMMENT ON TRIGGER redact_row ON tms.dead_letter_queue IS 'What an error quotes of a payload does not land; fires for replicated rows too';
+COMMENT ON TRIGGER redact_row ON tms.dead_letter_queue IS 'Neither what an error quotes of a payload lands nor the payload as it is; fires for replicated rows too';
 CREATE TRIGGER redact_row BEFORE INSERT OR UPDATE ON tms.delivery_attempts
     FOR EACH ROW EXECUTE FUNCTION tms.redact_row('error_message', 'response_excerpt');
 ALTER TABLE tms.delivery_attempts ENABLE ALWAYS TRIGGER redact_row;
@@ -73,3 +74,7 @@ CREATE TRIGGER redact_row BEFORE INSERT OR UPDATE ON tms.policy_decisions
     FOR EACH ROW EXECUTE FUNCTION tms.redact_row('input');
 ALTER TABLE tms.policy_decisions ENABLE ALWAYS TRIGGER redact_row;
 COMMENT ON TRIGGER redact_row ON tms.policy_decisions IS 'What a call was made with does not land; fires for replicated rows too';
+CREATE TRIGGER redact_row BEFORE INSERT OR UPDATE OF reason, detail ON tms.dead_letter_acts
+    FOR EACH ROW EXECUTE FUNCTION tms.redact_row('reason', 'detail?');
+ALTER TABLE tms.dead_letter_acts ENABLE ALWAYS TRIGGER redact_row;
+COMMENT ON TRIGGER redact_row ON tms.dead_letter_acts IS 'What a person''s reason quotes does not land; fires for replicated rows too';

@@ -11,11 +11,14 @@ SELECT pg_catalog.concat('redaction of ', place.name),
                         WHEN t.tgenabled OPERATOR(pg_catalog.=) 'D' THEN 'The trigger redact_row is disabled: rows land as they are.'
                         ELSE 'The trigger redact_row is gone: rows land as they are.' END,
        CASE WHEN t.tgenabled OPERATOR(pg_catalog.=) 'A' THEN NULL
-            WHEN t.tgenabled IS NULL THEN pg_catalog.format('CREATE TRIGGER redact_row BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION tms.redact_row(%s); ALTER TABLE %1$s ENABLE ALWAYS TRIGGER redact_row', place.name, place.columns)
+            WHEN t.tgenabled IS NULL THEN pg_catalog.format('CREATE TRIGGER redact_row BEFORE INSERT OR UPDATE%3$s ON %1$s FOR EACH ROW EXECUTE FUNCTION tms.redact_row(%2$s); ALTER TABLE %1$s ENABLE ALWAYS TRIGGER redact_row', place.name, place.columns, place.updates)
             ELSE pg_catalog.format('ALTER TABLE %s ENABLE ALWAYS TRIGGER redact_row', place.name) END
-  FROM (VALUES ('tms.agent_logs', $q$'message', 'meta'$q$), ('tms.dead_letter_queue', $q$'error_message'$q$),
-               ('tms.delivery_attempts', $q$'error_message', 'response_excerpt'$q$), ('tms.policy_decisions', $q$'input'$q$),
-               ('tms.agent_tasks', $q$'payload', 'result', 'error_message', 'confirm_note'$q$)) AS place (name, columns)
+  FROM (VALUES ('tms.agent_logs', $q$'message', 'meta'$q$, ''),
+               ('tms.dead_letter_queue', $q$'error_message', 'payload?'$q$, ' OF error_message, payload'),
+               ('tms.dead_letter_acts', $q$'reason', 'detail?'$q$, ' OF reason, detail'),
+               ('tms.delivery_attempts', $q$'error_message', 'response_excerpt'$q$, ''), ('tms.policy_decisions', $q$'input'$q$, ''),
+               ('tms.agent_tasks', $q$'payload', 'result', 'error_message', 'confirm_note'$q$,
+                ' OF payload, result, error_message, confirm_note')) AS place (name, columns, updates)
   LEFT JOIN pg_catalog.pg_trigger t ON t.tgrelid OPERATOR(pg_catalog.=) place.name::pg_catalog.regclass
         AND t.tgfoid OPERATOR(pg_catalog.=) 'tms.redact_row()'::pg_catalog.regprocedure
 UNION ALL

@@ -64,6 +64,7 @@ SELECT pg_catalog.pg_extension_config_dump('tms.event_outbox_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.event_outbox_order_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.idempotency_keys', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.dead_letter_queue', '');
+SELECT pg_catalog.pg_extension_config_dump('tms.dead_letter_acts', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.delivery_attempts', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.delivery_attempts_id', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.subscriptions', '');

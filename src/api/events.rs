@@ -14,9 +14,6 @@ mod story;
 
 use story::{Scene, Service};
 
-/// Longest reason of a cancellation, in characters.
-const LONGEST_REASON: usize = 1_000;
-
 /// `tms_event_explain(id)`: where an event is, why, and what happens next.
 #[pg_extern(sql = false)]
 fn tms_event_explain(id: Option<pgrx::Uuid>) -> Result<String> {
@@ -45,6 +42,29 @@ fn tms_event_cancel(id: Option<pgrx::Uuid>, reason: Option<&str>) -> Result<bool
     const NAME: &str = "tms_event_cancel";
     let id = id.ok_or_else(|| errors::null_argument(NAME, "id"))?;
     let reason = reason.ok_or_else(|| errors::null_argument(NAME, "reason"))?;
+    check_reason(reason)?;
+    let scope = reach()?;
+    let found = spi::connect(|session| {
+        explain::cancel(
+            session,
+            id.as_bytes(),
+            scope,
+            (reason, roles::outer_user()),
+            server::now(),
+        )
+    });
+    match found {
+        Cancelled::Now => Ok(true),
+        Cancelled::TooLate => Ok(false),
+        Cancelled::Unknown => Err(unknown(&id)),
+    }
+}
+
+/// Longest reason of an act, in characters.
+const LONGEST_REASON: usize = 1_000;
+
+/// A reason says something, and is no document.
+pub(crate) fn check_reason(reason: &str) -> Result<()> {
     let length = reason.chars().count();
     if reason.trim().is_empty() || length > LONGEST_REASON {
         return Err(errors::out_of_range(
@@ -53,17 +73,11 @@ fn tms_event_cancel(id: Option<pgrx::Uuid>, reason: Option<&str>) -> Result<bool
             "1 to 1000 characters that say why",
         ));
     }
-    let scope = reach()?;
-    let found = spi::connect(|session| explain::cancel(session, id.as_bytes(), scope, reason, server::now()));
-    match found {
-        Cancelled::Now => Ok(true),
-        Cancelled::TooLate => Ok(false),
-        Cancelled::Unknown => Err(unknown(&id)),
-    }
+    Ok(())
 }
 
 /// Which events the caller may ask after: the platform after any, a company after its own.
-fn reach() -> Result<Scope> {
+pub(crate) fn reach() -> Result<Scope> {
     if roles::is_platform() {
         return Ok(Scope::Everything);
     }

@@ -3,6 +3,7 @@
 pub(crate) mod events;
 pub(crate) mod installation;
 pub(crate) mod landing;
+pub(crate) mod letters;
 pub(crate) mod logs;
 pub(crate) mod outbox;
 pub(crate) mod policy;

@@ -152,10 +152,11 @@ fn fail(session: &Session, held: &Held, error: &Failure) -> Result<String> {
             attempts: vec![held.retry_count.saturating_add(1)],
             permanent: vec![is_permanent],
         };
-        letters::insert(session, &letter);
+        letters::bury(session, &letter, now);
         held::give_back(session, &held.id, i64::MAX, held.retry_count, now);
     } else {
-        let delay = retry_policy(&held.target).delay(u32::try_from(held.retry_count).unwrap_or(0), chance());
+        let delay =
+            retry_policy(&held.target).delay(u32::try_from(held.retry_count).unwrap_or(0), server::chance());
         let delay_us = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
         let retries = held.retry_count.saturating_add(1);
         held::give_back(session, &held.id, now.saturating_add(delay_us), retries, now);
@@ -239,18 +240,14 @@ fn retry_policy(name: &str) -> RetryPolicy {
 }
 
 fn read_error_type(name: &str) -> Result<ErrorType> {
-    const ALL: [ErrorType; 4] = [
-        ErrorType::Timeout,
-        ErrorType::Validation,
-        ErrorType::ExternalApi,
-        ErrorType::QuotaExceeded,
-    ];
-    ALL.into_iter()
+    ErrorType::ALL
+        .into_iter()
         .find(|kind| kind.as_str() == name)
-        .ok_or_else(|| errors::problem(unknown_name("error type", name, &ALL.map(ErrorType::as_str))))
-}
-
-/// Uniform in [0, 1), for the jitter of a wait.
-fn chance() -> f64 {
-    (server::random_bits() >> 11) as f64 / (1_u64 << 53) as f64
+        .ok_or_else(|| {
+            errors::problem(unknown_name(
+                "error type",
+                name,
+                &ErrorType::ALL.map(ErrorType::as_str),
+            ))
+        })
 }

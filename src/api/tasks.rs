@@ -21,7 +21,7 @@ mod claim_one;
 mod decide;
 pub(crate) mod lease;
 pub(crate) mod push;
-mod standing;
+pub(crate) mod standing;
 pub(crate) mod submit;
 
 /// Whose tasks the caller may act on: its company's, or as a role of the platform all.

@@ -168,6 +168,9 @@ type Grant = (&'static str, &'static str);
 const READ_STATUS: &[Grant] = &[
     ("SELECT", "TABLE tms.event_outbox"),
     ("SELECT", "TABLE tms.dead_letter_queue"),
+    ("SELECT", "TABLE tms.dead_letter_acts"),
+    ("SELECT", "TABLE tms.dead_letters"),
+    ("SELECT", "TABLE tms.event_history"),
     ("SELECT", "TABLE tms.delivery_attempts"),
     ("SELECT", "TABLE tms.targets"),
     ("SELECT", "TABLE tms.outbox_status"),
@@ -277,6 +280,12 @@ const OPERATE: &[Grant] = &[
     ("EXECUTE", "FUNCTION {f}.tms_target_test(text)"),
     ("EXECUTE", "FUNCTION {f}.tms_event_cancel(uuid, text)"),
     ("EXECUTE", "FUNCTION {f}.tms_task_cancel(uuid, text)"),
+    ("EXECUTE", "FUNCTION {f}.tms_dlq_retry(uuid, jsonb)"),
+    ("EXECUTE", "FUNCTION {f}.tms_dlq_edit(uuid, jsonb)"),
+    ("EXECUTE", "FUNCTION {f}.tms_dlq_snooze(uuid, timestamptz)"),
+    ("EXECUTE", "FUNCTION {f}.tms_dlq_discard(uuid, text)"),
+    ("EXECUTE", "FUNCTION {f}.tms_dlq_replay(jsonb, boolean)"),
+    ("EXECUTE", "FUNCTION {f}.tms_dlq_requeue_due()"),
     // Its company's rules: without company_id a company's role means its own.
     ("EXECUTE", "FUNCTION {f}.tms_redaction_set(jsonb, uuid)"),
     ("EXECUTE", "FUNCTION {f}.tms_subscribe(text, text, uuid)"),
@@ -346,6 +355,7 @@ const REDACT: &[Grant] = &[
     ("EXECUTE", "FUNCTION {f}.tms_redact_rules(jsonb, jsonb)"),
     ("EXECUTE", "FUNCTION {f}.tms_redact_text(text, text[])"),
     ("EXECUTE", "FUNCTION {f}.tms_detect_pii(jsonb)"),
+    ("EXECUTE", "FUNCTION {f}.tms_classify_error(text, text)"),
 ];
 
 fn grants_of(capability: Capability) -> Vec<Grant> {

@@ -257,6 +257,28 @@ pub extern "C-unwind" fn tms_log(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Da
     }
 }
 
+declare_v1!(pg_finfo_tms_dlq_retry);
+/// `tms_dlq_retry`: see [`crate::api::letters::retry`].
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_dlq_retry(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    match crate::api::letters::retry(&Arguments(fcinfo)) {
+        Ok(is_back) => pg_sys::Datum::from(is_back),
+        Err(error) => raise(error),
+    }
+}
+
+declare_v1!(pg_finfo_tms_dlq_edit);
+/// `tms_dlq_edit`: see [`crate::api::letters::edit`].
+#[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
+#[pg_guard]
+pub extern "C-unwind" fn tms_dlq_edit(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    if let Err(error) = crate::api::letters::edit(&Arguments(fcinfo)) {
+        raise(error);
+    }
+    pg_sys::Datum::from(0)
+}
+
 declare_v1!(pg_finfo_tms_redact);
 /// `tms_redact`: see [`crate::api::redaction::by_fields`].
 #[unsafe(no_mangle)] // SAFETY: the name is unique in this library.

@@ -1,7 +1,7 @@
 //! The trigger `tms.redact_row`: hands the columns it is given by name to [`crate::api::landing`], and puts what comes back into the row.
 
 use std::borrow::Cow;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -70,8 +70,12 @@ impl Row {
     }
 
     /// The row with other values in some columns.
-    fn with(&self, mut columns: Vec<i32>, mut values: Vec<pg_sys::Datum>) -> pg_sys::HeapTuple {
-        let mut nulls = vec![false; columns.len()];
+    fn with(&self, mut columns: Vec<i32>, values: Vec<Option<pg_sys::Datum>>) -> pg_sys::HeapTuple {
+        let mut nulls: Vec<bool> = values.iter().map(Option::is_none).collect();
+        let mut values: Vec<_> = values
+            .into_iter()
+            .map(|value| value.unwrap_or(pg_sys::Datum::from(0)))
+            .collect();
         // SAFETY: the arrays have one entry a column that is replaced; the result is a fresh copy.
         unsafe {
             pg_sys::heap_modify_tuple_by_cols(
@@ -111,6 +115,17 @@ unsafe fn called_with<'a>(fcinfo: pg_sys::FunctionCallInfo) -> (Row, Vec<&'a CSt
     }
 }
 
+/// A column's name, and whether it becomes NULL where it cannot be redacted: it is then given with a `?` at its end. For copies
+/// beside what must be written down in any case.
+fn parts(argument: &CStr) -> (Cow<'_, CStr>, bool) {
+    let bytes = argument.to_bytes();
+    match bytes.strip_suffix(b"?") {
+        // Without its NUL a C string's bytes hold none.
+        Some(name) => (Cow::Owned(CString::new(name).unwrap_or_default()), true),
+        None => (Cow::Borrowed(argument), false),
+    }
+}
+
 declare_v1!(pg_finfo_tms_redact_row);
 /// Redacts the columns that the trigger names, whoever writes the row.
 #[unsafe(no_mangle)] // SAFETY: the name is unique in this library.
@@ -121,7 +136,9 @@ pub extern "C-unwind" fn tms_redact_row(fcinfo: pg_sys::FunctionCallInfo) -> pg_
     let (mut columns, mut values) = (Vec::new(), Vec::new());
     {
         let mut landing = Landing::new(row.table(), row.uuid(c"company_id"), row.text(c"agent_name"));
-        for name in arguments {
+        for argument in arguments {
+            let (name, may_go) = parts(argument);
+            let name = name.as_ref();
             let Some(column) = row.column(name) else {
                 pgrx::error!("tms.redact_row() was given a column that the table does not have");
             };
@@ -140,11 +157,15 @@ pub extern "C-unwind" fn tms_redact_row(fcinfo: pg_sys::FunctionCallInfo) -> pg_
                 Ok(Landed::Same) => {}
                 Ok(Landed::Text(text)) => {
                     columns.push(column);
-                    values.push(array::text(&text));
+                    values.push(Some(array::text(&text)));
                 }
                 Ok(Landed::Json(datum)) => {
                     columns.push(column);
-                    values.push(datum);
+                    values.push(Some(datum));
+                }
+                Err(_) if may_go => {
+                    columns.push(column);
+                    values.push(None);
                 }
                 Err(error) => raise(error),
             }

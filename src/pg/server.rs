@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use pgrx::pg_sys;
+use pgrx::prelude::*;
 
 /// Keeps Rust's backtraces out of DETAIL, where pgrx would put them when the server's environment asks for them.
 pub(crate) fn silence_backtraces() {
@@ -137,6 +138,34 @@ pub(crate) fn is_replica_session() -> bool {
 pub(crate) fn random_bits() -> u64 {
     // SAFETY: the generator's state is a global of this process, seeded when it started.
     unsafe { pg_sys::pg_prng_uint64(&raw mut pg_sys::pg_global_prng_state) }
+}
+
+/// Uniform in [0, 1), for the jitter of a wait.
+pub(crate) fn chance() -> f64 {
+    (random_bits() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// A time as the session's settings read it; `None` when it is none.
+pub(crate) fn timestamp_of(text: &str) -> Option<i64> {
+    let text = std::ffi::CString::new(text).ok()?;
+    // SAFETY: the input function of timestamptz takes a C string, the type's OID and no modifier. It takes nothing but memory,
+    // so that its error may be caught without a subtransaction.
+    PgTryBuilder::new(std::panic::AssertUnwindSafe(|| unsafe {
+        let arguments = [
+            Some(pg_sys::Datum::from(text.as_ptr())),
+            Some(pg_sys::Datum::from(pg_sys::InvalidOid)),
+            Some(pg_sys::Datum::from(-1_i32)),
+        ];
+        pgrx::direct_function_call::<i64>(pg_sys::timestamptz_in, &arguments)
+    }))
+    .catch_when(PgSqlErrorCode::ERRCODE_INVALID_DATETIME_FORMAT, |_| None)
+    .catch_when(PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW, |_| None)
+    .catch_when(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, |_| None)
+    .catch_when(
+        PgSqlErrorCode::ERRCODE_INVALID_TIME_ZONE_DISPLACEMENT_VALUE,
+        |_| None,
+    )
+    .execute()
 }
 
 /// Runs `work` with NOTICEs going to the client: CREATE EXTENSION keeps them back while its script runs.

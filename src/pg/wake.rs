@@ -83,6 +83,11 @@ pub(crate) fn note_rescan() {
     }
 }
 
+/// A worker that is not the dispatcher has brought events back, maybe to the front of their queues and ordering keys.
+pub(crate) fn note_brought_back() {
+    note(Note::Rescan);
+}
+
 /// A target changed.
 pub(crate) fn note_targets() {
     note(Note::Targets);

@@ -5,6 +5,8 @@ use pgrx::pg_sys::{TEXTOID, TIMESTAMPTZOID, UUIDOID};
 
 use crate::pg::jsonb;
 use crate::pg::spi::{Arg, Session, Statement};
+use crate::store::letters::acts::{self, Act, Deed};
+use crate::store::letters::hands;
 use crate::store::pull::held::Scope;
 
 /// One event. Times are texts in the caller's time zone.
@@ -36,14 +38,22 @@ pub(crate) enum Due {
     Never,
 }
 
-/// Its latest dead letter.
+/// Its open dead letter.
 pub(crate) struct Letter {
     pub(crate) id: String,
     pub(crate) error_type: String,
     pub(crate) message: Option<String>,
     pub(crate) attempts: i32,
     pub(crate) created_at: String,
-    pub(crate) retry_after: Option<String>,
+    /// When its next round begins; `None`: it is at rest.
+    pub(crate) next_round: Option<String>,
+    /// A person has set that time.
+    pub(crate) is_snoozed: bool,
+    pub(crate) is_permanent: bool,
+    /// Rounds it has begun, and how many it has.
+    pub(crate) rounds: (i32, i32),
+    /// Who brought it back last, if a person did.
+    pub(crate) requeued_by: Option<String>,
 }
 
 /// How its latest attempt on record failed.
@@ -82,12 +92,14 @@ pub(crate) fn facts(session: &Session, id: &[u8; 16], scope: Scope, now: i64) ->
                                  AND t.options OPERATOR(pg_catalog.->>) 'on_dead' OPERATOR(pg_catalog.=) 'skip'))
                        ORDER BY h.seq LIMIT 1) END,
                  l.id::pg_catalog.text, l.error_type, l.error_message, l.attempts, l.created_at::pg_catalog.text,
-                 l.retry_after::pg_catalog.text,
-                 a.started_at::pg_catalog.text, a.error_type, a.error_message
+                 GREATEST(l.retry_after, CASE WHEN l.retry_after IS NOT NULL THEN l.snooze_until END)::pg_catalog.text,
+                 a.started_at::pg_catalog.text, a.error_type, a.error_message,
+                 COALESCE(l.snooze_until OPERATOR(pg_catalog.>) GREATEST(l.retry_after, $3), false), l.permanent, l.rounds,
+                 l.max_retries, l.requeued_by
             FROM tms.event_outbox e
             LEFT JOIN LATERAL (
-                 SELECT d.* FROM tms.dead_letter_queue d WHERE d.original_event_id OPERATOR(pg_catalog.=) e.id
-                  ORDER BY d.created_at DESC, d.id DESC LIMIT 1) l ON true
+                 SELECT d.* FROM tms.dead_letter_queue d
+                  WHERE d.original_event_id OPERATOR(pg_catalog.=) e.id AND d.closed_at IS NULL LIMIT 1) l ON true
             LEFT JOIN LATERAL (
                  SELECT d.* FROM tms.delivery_attempts d
                   WHERE d.event_id OPERATOR(pg_catalog.=) e.id AND d.outcome OPERATOR(pg_catalog.<>) 'delivered'
@@ -122,7 +134,11 @@ pub(crate) fn facts(session: &Session, id: &[u8; 16], scope: Scope, now: i64) ->
                 message: row.text(17),
                 attempts: row.int4(18)?,
                 created_at: row.text(19)?,
-                retry_after: row.text(20),
+                next_round: row.text(20),
+                is_snoozed: row.bool(24)?,
+                is_permanent: row.bool(25)?,
+                rounds: (row.int4(26)?, row.int4(27)?),
+                requeued_by: row.text(28),
             })
         }),
         last_error: row.text(21).map(|at| LastError {
@@ -174,18 +190,20 @@ pub(crate) enum Cancelled {
     Unknown,
 }
 
-/// Takes an event out of the queue, and its dead letter with it.
-pub(crate) fn cancel(session: &Session, id: &[u8; 16], scope: Scope, reason: &str, now: i64) -> Cancelled {
+/// Takes an event out of the queue, and closes its dead letter.
+pub(crate) fn cancel(
+    session: &Session,
+    id: &[u8; 16],
+    scope: Scope,
+    (reason, actor): (&str, u32),
+    now: i64,
+) -> Cancelled {
     static CANCEL: Statement = Statement::new(
         c"UPDATE tms.event_outbox e
              SET processed_at = $4, cancelled_at = $4, updated_at = $4, cancel_reason = $3, lease_token = NULL
            WHERE e.id OPERATOR(pg_catalog.=) $1 AND e.processed_at IS NULL
              AND ($2 IS NULL OR e.company_id OPERATOR(pg_catalog.=) $2)",
         &[UUIDOID, UUIDOID, TEXTOID, TIMESTAMPTZOID],
-    );
-    static FORGET_LETTERS: Statement = Statement::new(
-        c"DELETE FROM tms.dead_letter_queue l WHERE l.original_event_id OPERATOR(pg_catalog.=) $1",
-        &[UUIDOID],
     );
     static EXISTS: Statement = Statement::new(
         c"SELECT 1 FROM tms.event_outbox e
@@ -194,7 +212,15 @@ pub(crate) fn cancel(session: &Session, id: &[u8; 16], scope: Scope, reason: &st
     );
     let values = [Arg::Uuid(id), scope.arg(), Arg::Text(reason), Arg::Timestamp(now)];
     if session.run(&CANCEL, &values, 0).count() > 0 {
-        session.run(&FORGET_LETTERS, &[Arg::Uuid(id)], 0);
+        if let Some(letter) = hands::cancelled(session, id, actor, now) {
+            let deed = Deed {
+                act: Act::Cancel,
+                actor,
+                reason: Some(reason),
+                detail: None,
+            };
+            acts::note(session, &[letter], &deed);
+        }
         Cancelled::Now
     } else if session.run(&EXISTS, &[Arg::Uuid(id), scope.arg()], 0).count() > 0 {
         Cancelled::TooLate

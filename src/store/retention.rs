@@ -2,7 +2,7 @@
 //!
 //! Both tables are walked in the order of their primary key, which is the order of time: an event's id begins with the
 //! millisecond it was made in. A batch begins where the one before it ended, so rows that must stay (undelivered ones, those
-//! with a dead letter) are looked at once a walk and not once a batch.
+//! with an open dead letter) are looked at once a walk and not once a batch.
 
 use pgrx::pg_sys::{INT8OID, TIMESTAMPTZOID, UUIDOID};
 
@@ -28,7 +28,7 @@ impl Purge {
                   DELETE FROM tms.event_outbox o USING batch b
                    WHERE o.id OPERATOR(pg_catalog.=) b.id AND o.processed_at OPERATOR(pg_catalog.<) $3
                      AND NOT EXISTS (SELECT 1 FROM tms.dead_letter_queue l
-                                      WHERE l.original_event_id OPERATOR(pg_catalog.=) o.id))
+                                      WHERE l.original_event_id OPERATOR(pg_catalog.=) o.id AND l.closed_at IS NULL))
               SELECT b.id FROM batch b ORDER BY b.id DESC LIMIT 1",
             &[UUIDOID, UUIDOID, TIMESTAMPTZOID, INT8OID],
         );

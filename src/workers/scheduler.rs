@@ -1,6 +1,6 @@
-//! The scheduler: what comes round by the clock. In this release: retention, bindings of roles that are gone, limits of agents
-//! that nobody releases, decisions on their way from shared memory to their table ([`journal`]), and tasks whose time comes or whose
-//! lease runs out ([`tasks`]).
+//! The scheduler: what comes round by the clock. In this release: dead letters that come back ([`letters`]), tasks whose time comes or
+//! whose lease runs out ([`tasks`]), retention, bindings of roles that are gone, limits of agents that nobody releases, and decisions
+//! on their way from shared memory to their table ([`journal`]).
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use crate::pg::{limits, server, spi, wake, worker};
 use crate::{settings, store, workers};
 
 mod journal;
+mod letters;
 mod tasks;
 
 use journal::Flush;
@@ -31,7 +32,7 @@ pub(crate) fn run(database: u32) {
     worker::set_option(c"lock_timeout", c"1s");
     let mut purge = store::retention::Purge::default();
     let (mut flush, tasks) = (Flush::new(), Tasks::of(slot));
-    let (mut round_due, mut sweep_due) = (Instant::now(), Instant::now());
+    let (mut round_due, mut letters_due, mut sweep_due) = (Instant::now(), Instant::now(), Instant::now());
     while !worker::stopping() && !slot.must_leave() {
         let is_reloaded = worker::reload_if_asked();
         slot.scheduler_wakeups.fetch_add(1, Ordering::Relaxed);
@@ -50,6 +51,13 @@ pub(crate) fn run(database: u32) {
         }
         let now = Instant::now();
         if is_reloaded || now >= round_due {
+            worker::show_busy("dead letters");
+            if now >= letters_due {
+                letters_due = now + settings::scheduler_interval();
+                if let Err(failed) = letters::round() {
+                    return give_up(slot, &failed);
+                }
+            }
             worker::show_busy("retention");
             limits::sweep();
             let more = match worker::transaction(|| round(&mut purge, now >= sweep_due)) {
@@ -101,7 +109,9 @@ fn round(purge: &mut store::retention::Purge, sweep: bool) -> bool {
     let tasks = settings::tasks::task_retention().is_some_and(|age| {
         spi::connect(|session| store::tasks::purge(session, now.saturating_sub(micros(age)), BATCH))
     });
-    events || attempts || keys || receipts || decisions || tasks
+    let letters = settings::dead_letter_retention()
+        .is_some_and(|age| store::letters::ends::purge(now, micros(age), BATCH));
+    events || attempts || keys || receipts || decisions || letters || tasks
 }
 
 fn micros(age: Duration) -> i64 {

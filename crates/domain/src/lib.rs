@@ -8,6 +8,8 @@
 //! | room | what it decides |
 //! |---|---|
 //! | [`failure`], [`outcome`] | what an answer, or the lack of one, means for the event |
+//! | [`classify`] | which kind of error it is, by what a client says of it |
+//! | [`dead_letter`] | when a dead letter comes back, how many do, and which ones a person means |
 //! | [`backoff`], [`retry_after`] | how long the next attempt waits |
 //! | [`breaker`], [`rate`] | when a target is called, and when it is left alone |
 //! | [`fair`] | who gets the places that are free |
@@ -42,6 +44,8 @@ pub mod backoff;
 pub mod breaker;
 pub mod canonical_json;
 pub mod capability;
+pub mod classify;
+pub mod dead_letter;
 pub mod endpoint;
 pub mod envelope;
 pub mod event_id;

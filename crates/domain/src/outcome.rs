@@ -27,6 +27,14 @@ pub enum ErrorType {
 }
 
 impl ErrorType {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Timeout,
+        Self::Validation,
+        Self::ExternalApi,
+        Self::QuotaExceeded,
+    ];
+
     /// The name in tables and in SQL.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -61,6 +61,7 @@ pub(super) fn tell(facts: &Facts, head: Option<&Option<Facts>>, scene: &Scene) -
         Some(head) if own.waits_for_target => tell_of_head(&mut lines, head.as_ref(), &own, scene),
         _ => {
             lines.push(own.state);
+            lines.extend(comeback(facts));
             lines.extend(last_error(facts));
             tell_next(&mut lines, own.next, own.waits_for_target, scene);
         }
@@ -209,17 +210,48 @@ fn dead(facts: &Facts, scene: &Scene) -> Account {
     } else {
         "Later events of its ordering key, if it has one, wait meanwhile."
     };
+    let (done, most) = letter.rounds;
+    let rounds = match done {
+        0 => String::new(),
+        _ => format!(" It came back in {done} of {most} rounds."),
+    };
+    let hands = "tms_dlq_retry brings it back, tms_dlq_discard takes it away";
+    let next = match &letter.next_round {
+        Some(at) if letter.is_snoozed => {
+            format!(
+                "the letter is snoozed until {at}; round {} of {most} begins then",
+                done + 1
+            )
+        }
+        Some(at) => format!(
+            "round {} of {most} begins at {at}, with a fresh set of attempts",
+            done + 1
+        ),
+        None if letter.is_permanent => {
+            format!("the letter is at rest until a person acts, since another attempt cannot help; {hands}")
+        }
+        None => {
+            format!("the letter is at rest until a person acts, since its {most} rounds are used up; {hands}")
+        }
+    };
     Account {
         state: format!(
-            "It is dead since {} after attempt {}: {}{message}. Dead letter {} has it.",
+            "It is dead since {} after attempt {}: {}{message}. Dead letter {} has it.{rounds}",
             letter.created_at, letter.attempts, letter.error_type, letter.id
         ),
-        next: match &letter.retry_after {
-            Some(at) => format!("the letter is tried again at {at}. {others}"),
-            None => format!("it is at rest until a person acts; tms_event_cancel takes it away. {others}"),
-        },
+        next: format!("{next}. {others}"),
         waits_for_target: false,
     }
+}
+
+/// What an event that is under way again owes to its dead letter.
+fn comeback(facts: &Facts) -> Option<String> {
+    let letter = facts.letter.as_ref().filter(|_| facts.due != Due::Never)?;
+    let (done, most) = letter.rounds;
+    Some(match &letter.requeued_by {
+        Some(who) => format!("Dead letter {} was brought back by {who}.", letter.id),
+        None => format!("It is on round {done} of {most} of dead letter {}.", letter.id),
+    })
 }
 
 fn leased(facts: &Facts) -> Account {

@@ -347,7 +347,7 @@ impl Expired {
             attempts::insert(session, &self.attempts);
         }
         if !self.letters.events.is_empty() {
-            letters::insert(session, &self.letters);
+            letters::bury(session, &self.letters, now);
             held::bury(session, &self.letters.events, now);
         }
     }

@@ -248,7 +248,7 @@ impl Order {
             }
             let now = server::now();
             let lot = judge.lot(session, &front.tasks, now);
-            self.settle(session, &lane, &lot, now, answer);
+            self.settle(session, &lot, now, answer);
             left -= lot.handed.tids.len();
             look.handed += lot.handed.tids.len();
             look.has_changed |= lot.has_changed();
@@ -260,7 +260,7 @@ impl Order {
         Ok(())
     }
 
-    fn settle(&self, session: &Session, lane: &Lane<'_>, lot: &Lot, now: i64, answer: &AnswerSet) {
+    fn settle(&self, session: &Session, lot: &Lot, now: i64, answer: &AnswerSet) {
         let lease = i64::try_from(self.lease.as_micros()).unwrap_or(i64::MAX);
         if !lot.handed.tids.is_empty() {
             let hands = Hands {
@@ -271,7 +271,7 @@ impl Order {
             line::hand_out(session, &lot.handed, &hands, answer);
             task_acts::due(hands.until);
         }
-        lot.settle_rest(session, lane, now);
+        lot.settle_rest(session, now);
     }
 }
 
@@ -282,7 +282,7 @@ pub(crate) fn see_to(session: &Session, now: i64) -> bool {
     for lane in called.iter().chain(&back) {
         task_acts::queued(Line::of(&lane.agent, lane.company));
     }
-    super::lease::bury(session, &given_up);
+    super::lease::bury(session, &given_up, now);
     !called.is_empty() || !back.is_empty()
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tms_domain::outcome::ErrorType;
 use tms_domain::policy::Mode;
 use tms_domain::policy::decide::Decision;
 use tms_domain::policy::ledger::{Limits, Refusal};
@@ -35,12 +36,12 @@ pub(super) struct Lot {
 
 impl Lot {
     /// Does with the others what became of them.
-    pub(super) fn settle_rest(&self, session: &Session, lane: &Lane<'_>, now: i64) {
+    pub(super) fn settle_rest(&self, session: &Session, now: i64) {
         if !self.parked.is_empty() {
             line::park(session, &self.parked, now);
         }
         for (id, reason) in &self.denied {
-            super::lease::give_up(session, id, lane, "validation", Some(reason), now);
+            super::lease::give_up(session, id, ErrorType::Validation, Some(reason), now);
         }
     }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
+use tms_domain::classify::classify;
+use tms_domain::outcome::ErrorType;
 use tms_domain::policy::MicroUsd;
 use tms_domain::policy::ledger::Outcome;
 use tms_domain::policy::limits::{Asked, CostGuardrails, Used};
@@ -22,11 +24,11 @@ use crate::pg::spi::{self, Session};
 use crate::pg::task_limits::Place;
 use crate::pg::{jsonb, server, task_acts};
 use crate::settings;
+use crate::store::letters::{self, Letters};
 use crate::store::policies::Company;
 use crate::store::policies::known::{self, Known};
 use crate::store::pull::held::Scope;
 use crate::store::tasks::lease::{self, Ending, Task};
-use crate::store::tasks::line::Lane;
 use crate::store::tasks::upkeep::GivenUp;
 
 /// Longest text of an error, in characters.
@@ -257,36 +259,38 @@ fn tms_task_fail(
         .as_bytes();
     let error_type = error_type.ok_or_else(|| errors::null_argument(NAME, "error_type"))?;
     let message: Option<String> = error_message.map(|text| text.chars().take(LONGEST_MESSAGE).collect());
-    let kind = classify(error_type, message.as_deref());
+    let error = classify(error_type, message.as_deref());
     let now = server::now();
     spi::connect(|session| {
         let task = held(session, &id, &token, now)?;
-        lease::fail(session, &id, kind, message.as_deref(), now);
+        give_up(session, &id, error, message.as_deref(), now);
         ended(&task.agent, task.company, token, Outcome::Failure);
-        Ok(kind.to_owned())
+        Ok(error.as_str().to_owned())
     })
 }
 
-fn classify(error_type: &str, _message: Option<&str>) -> &'static str {
-    ["timeout", "validation", "external_api", "quota_exceeded"]
-        .into_iter()
-        .find(|known| *known == error_type)
-        .unwrap_or("external_api")
-}
-
 /// A task that cannot go on, in words for its letter.
-pub(super) fn give_up(
-    session: &Session,
-    id: &[u8; 16],
-    _lane: &Lane<'_>,
-    error_type: &str,
-    message: Option<&str>,
-    now: i64,
-) {
-    lease::fail(session, id, error_type, message, now);
+pub(super) fn give_up(session: &Session, id: &[u8; 16], error: ErrorType, message: Option<&str>, now: i64) {
+    lease::fail(session, id, error.as_str(), message, now);
+    write_letters(session, &[*id], error, message, now);
 }
 
 /// Tasks whose lease ran out once too often.
-pub(super) fn bury(_session: &Session, given_up: &[GivenUp]) {
-    debug_assert!(given_up.iter().all(|task| task.id != [0; 16]));
+pub(super) fn bury(session: &Session, given_up: &[GivenUp], now: i64) {
+    let ids: Vec<[u8; 16]> = given_up.iter().map(|task| task.id).collect();
+    if !ids.is_empty() {
+        write_letters(session, &ids, ErrorType::Timeout, Some("the lease ran out"), now);
+    }
+}
+
+/// What a retry cannot help rests until a person acts; everything else comes back.
+fn write_letters(session: &Session, ids: &[[u8; 16]], error: ErrorType, message: Option<&str>, now: i64) {
+    let letters = Letters {
+        events: ids.to_vec(),
+        error_types: vec![Some(error.as_str().to_owned()); ids.len()],
+        messages: vec![message.map(str::to_owned); ids.len()],
+        attempts: vec![1; ids.len()],
+        permanent: vec![error == ErrorType::Validation; ids.len()],
+    };
+    letters::tasks::bury(session, &letters, now);
 }

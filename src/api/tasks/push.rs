@@ -99,7 +99,7 @@ fn send_of(session: &Session, agent: &str, company: Option<[u8; 16]>) -> bool {
     let front = line::front(session, &lane, SHARE);
     let now = server::now();
     let lot = judge.lot(session, &front.tasks, now);
-    hand_over(session, &lane, &lot, &target, now);
+    hand_over(session, &lot, &target, now);
     if let Some(wait) = lot.stopped {
         let wait = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
         task_acts::due(now.saturating_add(wait));
@@ -108,7 +108,7 @@ fn send_of(session: &Session, agent: &str, company: Option<[u8; 16]>) -> bool {
     i64::try_from(front.tasks.len()).is_ok_and(|count| count >= SHARE)
 }
 
-fn hand_over(session: &Session, lane: &Lane<'_>, lot: &Lot, target: &str, now: i64) {
+fn hand_over(session: &Session, lot: &Lot, target: &str, now: i64) {
     let lease = i64::try_from(settings::tasks::task_push_lease().as_micros()).unwrap_or(i64::MAX);
     if !lot.handed.tids.is_empty() {
         let hands = Hands {
@@ -119,5 +119,5 @@ fn hand_over(session: &Session, lane: &Lane<'_>, lot: &Lot, target: &str, now: i
         push::hand_over(session, &lot.handed, &hands, target);
         task_acts::due(hands.until);
     }
-    lot.settle_rest(session, lane, now);
+    lot.settle_rest(session, now);
 }

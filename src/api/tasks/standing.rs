@@ -1,6 +1,7 @@
 //! What keeps a line from moving, for `tms.task_status`.
 
 use pgrx::prelude::*;
+use tms_domain::dead_letter::Gate;
 use tms_domain::policy::Mode;
 use tms_domain::policy::ledger::{Limits, Refusal};
 
@@ -8,6 +9,26 @@ use super::scope;
 use crate::pg::limits::{self, Agent};
 use crate::store::policies::known::{self, Known};
 use crate::store::pull::held::Scope;
+
+/// How it stands with an agent, for letters that would come back: shut while its breaker is open or its target takes nothing, or while
+/// nobody can claim for want of a policy.
+pub(crate) fn gate(agent: &str, company: Option<[u8; 16]>) -> Gate {
+    let Known::Policy(policy) = known::in_force(agent, &company) else {
+        return Gate::Shut;
+    };
+    if super::push::is_held(&policy.policy) {
+        return Gate::Shut;
+    }
+    let breaker = Limits {
+        breaker: Limits::from(&policy.policy).breaker,
+        ..Limits::default()
+    };
+    let place = Agent { company, name: agent };
+    match limits::peek(&place, &breaker) {
+        Some(Err(_)) if policy.policy.effective_mode() == Mode::Enforce => Gate::Shut,
+        _ => Gate::Open,
+    }
+}
 
 #[pg_extern(sql = false)]
 fn tms_task_held_by(agent_name: Option<&str>, company_id: Option<pgrx::Uuid>) -> Option<String> {

@@ -164,9 +164,10 @@ impl Dispatcher {
         let ids: Vec<[u8; 16]> = flights.iter().map(|(_, id)| *id).collect();
         let free = events::lock_free_ones(session, &ids);
         let present = events::existing(session, &ids);
+        let letters = crate::store::letters::held_by_others(session, &free);
         flights
             .into_iter()
-            .filter(|(_, id)| present.contains(id) && !free.contains(id))
+            .filter(|(_, id)| present.contains(id) && (!free.contains(id) || letters.contains(id)))
             .map(|(key, _)| key)
             .collect()
     }
@@ -275,12 +276,13 @@ impl Batch {
             // Some row was changed or deleted by hand since it was read.
             events::complete_by_id(session, &ids, now);
         }
-        if !self.letters.events.is_empty() {
-            crate::store::letters::insert(session, &self.letters);
-        }
         let (ids, times, retries) = &self.rescheduled;
         if !ids.is_empty() {
             events::reschedule(session, ids, times, retries, now);
+        }
+        // After their events, which are locked then: whoever acts on a letter locks the event first.
+        if !self.letters.events.is_empty() {
+            crate::store::letters::bury(session, &self.letters, now);
         }
         if !self.attempts.events.is_empty() {
             crate::store::attempts::insert(session, &self.attempts);

@@ -32,7 +32,7 @@ SELECT tms_event_cancel(:'first', 'the load was deleted');
 SELECT tms_event_cancel(:'first', 'again');
 SELECT told(:'first');
 SELECT told(:'second');
-SELECT count(*) FROM tms.dead_letter_queue;
+SELECT resolution, closed_by FROM tms.dead_letter_queue;
 SELECT processed_at = cancelled_at AS at_once, cancel_reason FROM tms.event_outbox WHERE id = :'first';
 SELECT tms_outbox_ack(array_agg(lease_token)) FROM tms_outbox_claim('api-events');
 SELECT told(:'second');
@@ -51,6 +51,8 @@ SELECT told(:'of_platform');
 
 DELETE FROM tms.event_outbox;
 DELETE FROM tms.delivery_attempts;
+DELETE FROM tms.dead_letter_queue;
+DELETE FROM tms.dead_letter_acts;
 DELETE FROM tms.targets;
 SELECT tms_revoke('api_events_app', c) FROM unnest(ARRAY['producer', 'operator', 'consumer']) c;
 SELECT tms_unbind_role('api_events_app');

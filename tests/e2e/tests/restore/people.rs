@@ -60,6 +60,7 @@ SELECT tms_enqueue('load.assigned', '{"of": "a"}', 'hook', '{a}', idempotency_ke
 SELECT tms_enqueue('load.assigned', '{"of": "b"}', 'hook', '{b}', idempotency_key => 'once', ordering_key => 'truck 7');
 SELECT tms_enqueue('load.assigned', '{"number": 12345678901234567890.123456789, "text": "\\ \t Müller 車 \u2028"}', 'hook', '{a}');
 SELECT tms_enqueue('load.planned', '{}', 'hook', '{a}', available_at => now() + interval '1 day');
+SELECT tms_dlq_snooze(id, now() + interval '1 day') FROM tms.dead_letter_queue;
 SELECT tms_enqueue_batch('load.moved', array(SELECT to_jsonb(n) FROM generate_series(1, 40) n), 'hook', '{b}');
 SELECT tms_subscribe('load.*', 'hook', '{a}'), tms_subscribe('*', 'hook', '{b}');
 SELECT tms_target_set('hook', 'http', '{"url": "{url}"}', '{a}');

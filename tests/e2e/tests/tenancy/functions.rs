@@ -37,8 +37,9 @@ const AGENTS: May = May::Those(&["agent"]);
 const POLICY_READERS: May = May::Those(&["agent", "operator", "auditor"]);
 
 /// Functions that act for the caller's company, by the beginnings of their names.
-const FOR_A_COMPANY: [&str; 13] = [
+const FOR_A_COMPANY: [&str; 14] = [
     "tms_task_",
+    "tms_dlq_",
     "tms_log",
     "tms_redaction_set",
     "tms_enqueue",
@@ -53,7 +54,7 @@ const FOR_A_COMPANY: [&str; 13] = [
     "tms_target_test",
 ];
 
-const FUNCTIONS: [Function; 53] = [
+const FUNCTIONS: [Function; 60] = [
     of_anybody("tms_version", "SELECT {f}.tms_version()"),
     of_anybody("tms_current_company", "SELECT {f}.tms_current_company()"),
     Function {
@@ -317,6 +318,58 @@ const FUNCTIONS: [Function; 53] = [
         )],
         by_id: true,
     },
+    by_letter(
+        "tms_dlq_retry",
+        "SELECT {f}.tms_dlq_retry('{b letter}')",
+        &[(
+            "SELECT {f}.tms_dlq_retry('{a letter}', '{}')",
+            "SELECT {f}.tms_dlq_retry('{unknown letter}', '{}')",
+        )],
+    ),
+    by_letter(
+        "tms_dlq_edit",
+        "SELECT {f}.tms_dlq_edit('{b letter}', '[]')",
+        &[(
+            "SELECT {f}.tms_dlq_edit('{a letter}', '[]')",
+            "SELECT {f}.tms_dlq_edit('{unknown letter}', '[]')",
+        )],
+    ),
+    by_letter(
+        "tms_dlq_snooze",
+        "SELECT {f}.tms_dlq_snooze('{b letter}', now() + interval '1 day')",
+        &[(
+            "SELECT {f}.tms_dlq_snooze('{a letter}', now() + interval '1 day')",
+            "SELECT {f}.tms_dlq_snooze('{unknown letter}', now() + interval '1 day')",
+        )],
+    ),
+    by_letter(
+        "tms_dlq_discard",
+        "SELECT {f}.tms_dlq_discard('{b letter}', 'not needed')",
+        &[(
+            "SELECT {f}.tms_dlq_discard('{a letter}', 'not needed')",
+            "SELECT {f}.tms_dlq_discard('{unknown letter}', 'not needed')",
+        )],
+    ),
+    Function {
+        name: "tms_dlq_replay",
+        may: OPERATORS,
+        call: "SELECT {f}.tms_dlq_replay('{}')",
+        foreign: &[(
+            "SELECT {f}.tms_dlq_replay('{\"company_id\": \"{a}\"}')",
+            "SELECT {f}.tms_dlq_replay('{\"company_id\": \"{unknown}\"}')",
+        )],
+        by_id: false,
+    },
+    of_those(
+        OPERATORS,
+        "tms_dlq_requeue_due",
+        "SELECT {f}.tms_dlq_requeue_due()",
+    ),
+    of_those(
+        EVERYBODY,
+        "tms_classify_error",
+        "SELECT {f}.tms_classify_error('ETIMEDOUT')",
+    ),
     Function {
         name: "tms_target_set",
         may: OPERATORS,
@@ -452,6 +505,21 @@ const ROW_TRIGGERS: [(&str, &str); 2] = [
     ("outbox_before_insert", "INSERT"),
     ("outbox_before_key_change", "UPDATE"),
 ];
+
+/// Of operators, about one letter.
+const fn by_letter(
+    name: &'static str,
+    call: &'static str,
+    foreign: &'static [(&'static str, &'static str)],
+) -> Function {
+    Function {
+        name,
+        may: OPERATORS,
+        call,
+        foreign,
+        by_id: true,
+    }
+}
 
 const fn of_those(may: May, name: &'static str, call: &'static str) -> Function {
     Function {

@@ -13,6 +13,8 @@ pub const UNKNOWN: &str = "cccccccc-0000-4000-8000-00000000000c";
 
 /// Its event that a consumer has: the beginning is A's or B's, or nobody's.
 const CLAIMED_EVENT: &str = "0000-7000-8000-0000000000e1";
+/// Its dead letter, whose event is at rest.
+const LETTER: &str = "0000-7000-8000-0000000000e5";
 /// Its task that an agent has, and the one that a person is asked about.
 const TASK: &str = "0000-7000-8000-0000000000e3";
 const ASKED: &str = "0000-7000-8000-0000000000e4";
@@ -145,7 +147,7 @@ impl Stage {
     }
 
     /// SQL in which `{f}` stands for the schema of the functions, and `{a}`, `{b}`, `{unknown}` for companies; `{a event}` is
-    /// the event of A that a consumer has, and `{a lease}` its token.
+    /// the event of A that a consumer has, and `{a lease}` its token; `{a letter}` is a dead letter of A.
     pub fn text(&self, sql: &str) -> String {
         let mut text = sql.replace("{f}", self.schema);
         for (name, company) in [("a", A), ("b", B), ("unknown", UNKNOWN)] {
@@ -154,6 +156,7 @@ impl Stage {
                 .replace(&format!("{{{name} event}}"), &of(company, CLAIMED_EVENT))
                 .replace(&format!("{{{name} task}}"), &of(company, TASK))
                 .replace(&format!("{{{name} asked}}"), &of(company, ASKED))
+                .replace(&format!("{{{name} letter}}"), &of(company, LETTER))
                 .replace(&format!("{{{name} lease}}"), &of(company, LEASE));
         }
         text
@@ -280,12 +283,21 @@ fn version_and_key(company: &str) -> String {
              VALUES ('load.moved', '{{}}', 'pulled', '{company}');
          INSERT INTO tms.agent_tasks (id, company_id, agent_name, fn_name, submitted_by, status, lease_token, leased_until, waits_for)
              VALUES ('{task}', '{company}', 'rates_agent', 'rates.price', 'x', 'running', '{lease}', now() + interval '1 day', NULL),
-                    ('{asked}', '{company}', 'rates_agent', 'rates.price', 'x', 'queued', NULL, NULL, 'confirmation')",
+                    ('{asked}', '{company}', 'rates_agent', 'rates.price', 'x', 'queued', NULL, NULL, 'confirmation');
+         INSERT INTO tms.event_outbox (event_type, payload, target_system, company_id, available_at)
+             VALUES ('load.dead', '{{}}', 'n8n', '{company}', '2400-01-01');
+         UPDATE tms.event_outbox SET available_at = 'infinity' WHERE event_type = 'load.dead';
+         INSERT INTO tms.dead_letter_queue (id, original_event_id, company_id, target_system, event_type, error_type)
+             SELECT '{letter}', id, company_id, target_system, event_type, 'validation' FROM tms.event_outbox
+              WHERE company_id = '{company}' AND event_type = 'load.dead';
+         INSERT INTO tms.dead_letter_acts (letter_id, company_id, act)
+             SELECT id, company_id, 'failed' FROM tms.dead_letter_queue WHERE company_id = '{company}'",
         of(company, CLAIMED_EVENT),
         of(company, LEASE),
         task = of(company, TASK),
         asked = of(company, ASKED),
         lease = of(company, LEASE),
+        letter = of(company, LETTER),
     )
 }
 
