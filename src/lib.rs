@@ -101,9 +101,14 @@ pgrx::extension_sql_file!(
     requires = ["decisions"]
 );
 pgrx::extension_sql_file!(
+    "../sql/install/15_budgets.sql",
+    name = "budgets",
+    requires = ["backtest"]
+);
+pgrx::extension_sql_file!(
     "../sql/install/16_redaction.sql",
     name = "redaction",
-    requires = ["backtest"]
+    requires = ["budgets"]
 );
 pgrx::extension_sql_file!(
     "../sql/install/17_landing.sql",

@@ -419,7 +419,7 @@ fn define_shared_memory() {
         (
             c"tms.max_policy_agents",
             c"Agents whose limits are kept in shared memory at one time, counted by company.",
-            c"About 450 bytes each. An agent gives its place up when none of its calls runs or counts; when all are taken, others are refused.",
+            c"About 1 kB each, with the budgets of two days. An agent gives its place up when none of its calls runs or counts; when all are taken, others are refused.",
             &MAX_POLICY_AGENTS,
             (16, 1_000_000),
             GucFlags::default(),
@@ -427,7 +427,7 @@ fn define_shared_memory() {
         (
             c"tms.max_reservations",
             c"Calls of agents that may run at one time, over all databases.",
-            c"About 100 bytes each; far more than a server has sessions, since a reservation outlives its transaction. When all are taken, calls are refused.",
+            c"About 130 bytes each; far more than a server has sessions, since a reservation outlives its transaction. When all are taken, calls are refused.",
             &MAX_RESERVATIONS,
             (16, 1_000_000),
             GucFlags::default(),

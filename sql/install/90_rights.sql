@@ -75,6 +75,7 @@ SELECT pg_catalog.pg_extension_config_dump('tms.policies', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.policy_heads', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.policy_changes', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.policy_decisions', '');
+SELECT pg_catalog.pg_extension_config_dump('tms.policy_spending', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.redaction_rules', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.redaction_keys', '');
 SELECT pg_catalog.pg_extension_config_dump('tms.agent_logs', '');

@@ -4,7 +4,7 @@
 //! - [`judge`]: what lists say to a call        - [`limits`]: what limits say to it
 //! - [`check`]: a call that is asked about       - [`verdict`]: the answer, as jsonb
 //! - [`redaction`]: the payload of the answer    - [`story`]: a policy in words
-//! - [`backtest`]: a candidate against what was decided before
+//! - [`backtest`]: a candidate against what was decided before   - [`budgets`]: what is left of a day
 
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -17,6 +17,7 @@ use crate::pg::{roles, server, task_acts};
 use crate::store::policies::{self, Company, RolledBack, Version};
 
 mod backtest;
+pub(crate) mod budgets;
 pub(crate) mod check;
 pub(crate) mod enforce;
 pub(crate) mod judge;

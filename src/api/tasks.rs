@@ -2,6 +2,7 @@
 //!
 //! - [`submit`]: a task comes in                     - [`claim`]: an agent takes one, or waits for it
 //! - [`lease`]: what the agent that has it may do     - [`decide`]: a person agrees, refuses, cancels
+//! - [`spend`]: what it takes of the budgets of a day
 //! - [`standing`]: what keeps a line from moving   - [`push`]: an agent that runs elsewhere is sent its tasks
 
 use pgrx::pg_sys::panic::ErrorReport;
@@ -21,6 +22,7 @@ mod claim_one;
 mod decide;
 pub(crate) mod lease;
 pub(crate) mod push;
+mod spend;
 pub(crate) mod standing;
 pub(crate) mod submit;
 

@@ -184,6 +184,8 @@ const READ_STATUS: &[Grant] = &[
     ("SELECT", "TABLE tms.policy_heads"),
     ("SELECT", "TABLE tms.policy_changes"),
     ("SELECT", "TABLE tms.policy_decisions"),
+    ("SELECT", "TABLE tms.policy_spending"),
+    ("SELECT", "TABLE tms.policy_budgets"),
     ("SELECT", "TABLE tms.agent_logs"),
     ("SELECT", "TABLE tms.redaction_rules"),
     ("SELECT", "TABLE tms.agent_tasks"),

@@ -6,11 +6,11 @@ use std::time::Duration;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use tms_domain::policy::ledger::{
-    Claim, Counts, Entry, Ledger, Limits, Outcome, Refusal, Reservation, Scope, key,
+    Account, Accounts, Claim, Counts, Entry, Ledger, Limits, Refusal, Reservation, Scope, key,
 };
 
 use super::region::{Lock, Table};
-use super::server;
+use super::{budgets, server};
 use crate::settings;
 
 static LOCK: Lock = Lock::new(c"tms_policy_limits");
@@ -18,6 +18,8 @@ static COUNTS: Table<Counts> = Table::new(c"tms policy limits");
 static HEADS: Table<u32> = Table::new(c"tms policy buckets");
 static ENTRIES: Table<Entry> = Table::new(c"tms policy agents");
 static RESERVATIONS: Table<Reservation> = Table::new(c"tms policy reservations");
+static ACCOUNT_HEADS: Table<u32> = Table::new(c"tms policy account buckets");
+static ACCOUNTS: Table<Account> = Table::new(c"tms policy accounts");
 
 /// Reservations a session remembers before it looks which of them are over.
 const FEW: usize = 64;
@@ -27,6 +29,11 @@ thread_local! {
     static TAKEN: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
     static LOOK_AT: Cell<usize> = const { Cell::new(FEW) };
     static IS_REGISTERED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Around midnight an agent has calls of two days.
+fn max_accounts() -> usize {
+    2 * settings::max_policy_agents()
 }
 
 /// Asks for shared memory.
@@ -41,6 +48,8 @@ pub(super) unsafe fn request() {
         HEADS.request(settings::max_policy_agents());
         ENTRIES.request(settings::max_policy_agents());
         RESERVATIONS.request(settings::max_reservations());
+        ACCOUNT_HEADS.request(max_accounts());
+        ACCOUNTS.request(max_accounts());
     }
 }
 
@@ -56,6 +65,8 @@ pub(super) unsafe fn set_up() {
         HEADS.set_up(settings::max_policy_agents(), || 0);
         ENTRIES.set_up(settings::max_policy_agents(), || Entry::free(0));
         RESERVATIONS.set_up(settings::max_reservations(), || Reservation::free(0));
+        ACCOUNT_HEADS.set_up(max_accounts(), || 0);
+        ACCOUNTS.set_up(max_accounts(), Account::free);
         if let Some(mut ledger) = ledger() {
             ledger.clear();
         }
@@ -74,6 +85,10 @@ unsafe fn ledger() -> Option<Ledger<'static>> {
             heads: HEADS.values(),
             entries: ENTRIES.values(),
             reservations: RESERVATIONS.values(),
+            accounts: Accounts {
+                heads: ACCOUNT_HEADS.values(),
+                list: ACCOUNTS.values(),
+            },
         })
     }
 }
@@ -121,15 +136,7 @@ pub(crate) fn reserve(
     secret: [u8; 12],
     time_to_live: Duration,
 ) -> Option<Result<[u8; 16], Refusal>> {
-    let scope = scope(agent.company);
-    let claim = Claim {
-        key: key(&scope, agent.name),
-        scope,
-        owner: server::pid(),
-        secret,
-        time_to_live: u64::try_from(time_to_live.as_nanos()).unwrap_or(u64::MAX),
-    };
-    give_back_at_exit();
+    let claim = claim(agent, secret, time_to_live);
     let now = server::steady_nanos();
     let reserved = with(|ledger| ledger.reserve(&claim, limits, now))?;
     if let Ok(id) = reserved {
@@ -138,13 +145,22 @@ pub(crate) fn reserve(
     Some(reserved)
 }
 
-/// Ends a reservation of a company, or for the platform of anybody in this database; false where there is none, and `None` when
-/// the library was not preloaded.
-pub(crate) fn release(id: &[u8; 16], company: Option<[u8; 16]>, outcome: Outcome) -> Option<bool> {
-    let now = server::steady_nanos();
-    let released = with(|ledger| ledger.release(id, &scope(company), outcome, now))?;
+/// Who asks: this session, which gives back at its end what it was given.
+pub(super) fn claim(agent: &Agent<'_>, secret: [u8; 12], time_to_live: Duration) -> Claim {
+    give_back_at_exit();
+    let scope = scope(agent.company);
+    Claim {
+        key: key(&scope, agent.name),
+        scope,
+        owner: server::pid(),
+        secret,
+        time_to_live: u64::try_from(time_to_live.as_nanos()).unwrap_or(u64::MAX),
+    }
+}
+
+/// A reservation has ended: it is not this session's any more.
+pub(super) fn forget(id: &[u8; 16]) {
     TAKEN.with_borrow_mut(|taken| taken.retain(|held| held != id));
-    Some(released)
 }
 
 /// Gives back what has run out, and what sessions held that are gone.
@@ -153,7 +169,7 @@ pub(crate) fn sweep() {
     with(|ledger| ledger.sweep(now, server::is_live_backend));
 }
 
-fn remember(id: [u8; 16]) {
+pub(super) fn remember(id: [u8; 16]) {
     TAKEN.with_borrow_mut(|taken| {
         taken.push(id);
         if taken.len() >= LOOK_AT.get() {
@@ -176,9 +192,17 @@ fn give_back_at_exit() {
 unsafe extern "C-unwind" fn on_exit(_code: i32, _argument: pg_sys::Datum) {
     let (owner, now) = (server::pid(), server::steady_nanos());
     let taken = TAKEN.take();
+    let was_killed = server::was_killed();
     with(|ledger| {
         for id in &taken {
+            // Who says goodbye has made its calls, and they have cost what was reserved for them.
+            if was_killed {
+                ledger.forgive(id, owner, now);
+            }
             ledger.abandon(id, owner, now);
         }
     });
+    if !taken.is_empty() {
+        budgets::note_changes();
+    }
 }

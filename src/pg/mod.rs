@@ -7,6 +7,7 @@
 
 pub(crate) mod alone;
 pub(crate) mod array;
+pub(crate) mod budgets;
 pub(crate) mod cache;
 pub(crate) mod call;
 pub(crate) mod catalog;
@@ -26,6 +27,7 @@ pub(crate) mod roles;
 pub(crate) mod server;
 pub(crate) mod set;
 pub(crate) mod shmem;
+pub(crate) mod signal;
 pub(crate) mod spi;
 pub(crate) mod subtransaction;
 pub(crate) mod task_acts;

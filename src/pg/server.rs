@@ -122,6 +122,13 @@ pub(crate) fn setting(name: &CStr) -> Option<String> {
     }
 }
 
+/// Whether this session, which is ending, was ended by something else than its client's goodbye: by an administrator, by an
+/// error, or because its client was gone.
+pub(crate) fn was_killed() -> bool {
+    // SAFETY: a plain global of this process.
+    unsafe { pg_sys::pgStatSessionEndCause != pg_sys::SessionEndType::DISCONNECT_NORMAL }
+}
+
 /// Whether a process id is that of a live backend.
 pub(crate) fn is_live_backend(pid: i32) -> bool {
     // SAFETY: looks the pid up in the process array under its own lock.

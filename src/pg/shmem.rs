@@ -133,6 +133,15 @@ pub(crate) struct Decisions {
     pub(crate) dropped_others: AtomicU64,
 }
 
+/// Budgets of agents that wait for the scheduler.
+#[derive(Default)]
+pub(crate) struct Budgets {
+    /// A session waits for a part of one.
+    pub(crate) asked: AtomicBool,
+    /// There are figures to write down.
+    pub(crate) noted: AtomicBool,
+}
+
 /// One database.
 pub(crate) struct Slot {
     /// OID of the database; 0: the slot is free.
@@ -165,6 +174,7 @@ pub(crate) struct Slot {
     pub(crate) decisions: Decisions,
     /// When the scheduler looks at tasks next: it sets it, and commits that know of something earlier lower it.
     pub(crate) tasks_due: AtomicI64,
+    pub(crate) budgets: Budgets,
     /// How often a worker of this database ended with an error since it last ran for a minute.
     pub(crate) failures: AtomicU32,
     /// The log says that library and extension do not fit.
@@ -230,7 +240,9 @@ impl Slot {
 
     /// Gives the slot back: the database is gone, or the extension in it.
     pub(crate) fn release(&self) {
-        super::journal::forget(self.database.swap(0, Ordering::SeqCst));
+        let database = self.database.swap(0, Ordering::SeqCst);
+        super::journal::forget(database);
+        super::budgets::forget(database);
         self.set_state(State::Unknown);
     }
 }
@@ -323,6 +335,7 @@ unsafe extern "C-unwind" fn on_request() {
         }
         pg_sys::RequestAddinShmemSpace(size_of::<Shared>());
         super::limits::request();
+        super::budgets::request();
         super::journal::request();
         super::task_waiters::request();
     }
@@ -344,6 +357,7 @@ unsafe extern "C-unwind" fn on_startup() {
         }
         SHARED.store(region, Ordering::SeqCst);
         super::limits::set_up();
+        super::budgets::set_up();
         super::journal::set_up();
         super::task_waiters::set_up();
     }

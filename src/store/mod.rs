@@ -17,6 +17,7 @@ pub(crate) mod pull;
 pub(crate) mod redaction;
 pub(crate) mod retention;
 pub(crate) mod roles;
+pub(crate) mod spending;
 pub(crate) mod subscriptions;
 pub(crate) mod targets;
 pub(crate) mod tasks;

@@ -14,7 +14,7 @@ pub(crate) use history::{Change, Standing, changes, document, standing};
 /// A company's own policies, or with `None` the platform's.
 pub(crate) type Company = Option<[u8; 16]>;
 
-fn of(company: &Company) -> Arg<'_> {
+pub(super) fn of(company: &Company) -> Arg<'_> {
     company.as_ref().map_or(Arg::Null, Arg::Uuid)
 }
 

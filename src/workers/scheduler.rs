@@ -1,6 +1,6 @@
 //! The scheduler: what comes round by the clock. In this release: dead letters that come back ([`letters`]), tasks whose time comes or
-//! whose lease runs out ([`tasks`]), retention, bindings of roles that are gone, limits of agents that nobody releases, and decisions
-//! on their way from shared memory to their table ([`journal`]).
+//! whose lease runs out ([`tasks`]), budgets of agents ([`budgets`]), retention, bindings of roles that are gone, limits of agents that
+//! nobody releases, and decisions on their way from shared memory to their table ([`journal`]).
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -9,10 +9,12 @@ use crate::pg::shmem::Slot;
 use crate::pg::{limits, server, spi, wake, worker};
 use crate::{settings, store, workers};
 
+mod budgets;
 mod journal;
 mod letters;
 mod tasks;
 
+use budgets::Spending;
 use journal::Flush;
 use tasks::Tasks;
 
@@ -32,10 +34,14 @@ pub(crate) fn run(database: u32) {
     worker::set_option(c"lock_timeout", c"1s");
     let mut purge = store::retention::Purge::default();
     let (mut flush, tasks) = (Flush::new(), Tasks::of(slot));
+    let mut spending = Spending::begin(slot);
     let (mut round_due, mut letters_due, mut sweep_due) = (Instant::now(), Instant::now(), Instant::now());
     while !worker::stopping() && !slot.must_leave() {
         let is_reloaded = worker::reload_if_asked();
         slot.scheduler_wakeups.fetch_add(1, Ordering::Relaxed);
+        if let Err(failed) = spending.serve(slot) {
+            return give_up(slot, &failed);
+        }
         if flush.is_due(slot) {
             worker::show_busy("decisions");
             if let Err(failed) = flush.write(slot) {
@@ -50,7 +56,8 @@ pub(crate) fn run(database: u32) {
             }
         }
         let now = Instant::now();
-        if is_reloaded || now >= round_due {
+        let is_round = is_reloaded || now >= round_due;
+        if is_round {
             worker::show_busy("dead letters");
             if now >= letters_due {
                 letters_due = now + settings::scheduler_interval();
@@ -58,8 +65,13 @@ pub(crate) fn run(database: u32) {
                     return give_up(slot, &failed);
                 }
             }
-            worker::show_busy("retention");
             limits::sweep();
+        }
+        if let Err(failed) = spending.flush(slot, is_round) {
+            return give_up(slot, &failed);
+        }
+        if is_round {
+            worker::show_busy("retention");
             let more = match worker::transaction(|| round(&mut purge, now >= sweep_due)) {
                 Ok(more) => more,
                 Err(failed) if failed.is_passing() => false,
@@ -76,12 +88,14 @@ pub(crate) fn run(database: u32) {
                 };
         }
         worker::show_idle("waiting for the next round");
-        let next = flush.due().map_or(round_due, |due| due.min(round_due));
+        let due = [flush.due(), spending.due()].into_iter().flatten();
+        let next = due.fold(round_due, Instant::min);
         let wait = next.saturating_duration_since(Instant::now());
         worker::wait(None, Some(wait.min(tasks.due_in())));
     }
     // A server that stops has nobody to write it later. What cannot be written now stays for whoever takes this place next.
     drop(flush.write(slot));
+    spending.end();
 }
 
 /// One round; true when there is more to do at once.
@@ -111,7 +125,11 @@ fn round(purge: &mut store::retention::Purge, sweep: bool) -> bool {
     });
     let letters = settings::dead_letter_retention()
         .is_some_and(|age| store::letters::ends::purge(now, micros(age), BATCH));
-    events || attempts || keys || receipts || decisions || letters || tasks
+    let spending = settings::decision_retention().is_some_and(|age| {
+        let days = i64::try_from(age.as_secs().div_ceil(86_400)).unwrap_or(i64::MAX);
+        store::spending::purge(budgets::today(), days, BATCH)
+    });
+    events || attempts || keys || receipts || decisions || letters || tasks || spending
 }
 
 fn micros(age: Duration) -> i64 {

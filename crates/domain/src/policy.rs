@@ -3,13 +3,14 @@
 //! A policy document is YAML, read as a whole or not at all ([`document`]). Each agent's policy is known by the digest of
 //! its canonical form ([`canonical`]) and differs from another in a list of changes ([`diff`]). What it decides is split by
 //! what the decision needs to know: the function's name alone ([`decide`]), what has been used ([`limits`]), or a moment
-//! in shared memory ([`gcra`], [`ledger`]). Breakers are [`crate::breaker`]'s. What was decided waits in [`journal`] until it is
+//! in shared memory ([`gcra`], [`ledger`]), or what is left of a day's money ([`budget`]). Breakers are [`crate::breaker`]'s. What was decided waits in [`journal`] until it is
 //! written down.
 
 use crate::problem::Problem;
 use crate::shown::quoted;
 
 mod amount;
+pub mod budget;
 pub mod canonical;
 mod core_schema;
 pub mod decide;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::check::Call;
 use super::judge::{self, Judged};
-use super::{limits, record, redaction, verdict};
+use super::{budgets, limits, record, redaction, verdict};
 use crate::api::tenancy;
 use crate::errors::{self, Result};
 use crate::pg::call::Arguments;
@@ -74,9 +74,6 @@ fn judge(call: &Call) -> Result<Verdict> {
             reservation: None,
         });
     };
-    if policy.policy.cost_guardrails.max_cost_usd_per_day.is_some() {
-        return Err(no_daily_budgets(call));
-    }
     Ok(match limits::reserve(policy, call)? {
         Ok(id) => Verdict {
             judged,
@@ -104,7 +101,7 @@ fn stopped(call: &Call, verdict: &Verdict) -> ErrorReport {
     let message = format!("call of {} is stopped: {}", quoted(&call.function), judged.reason);
     ErrorReport::new(code, message, "tms")
         .set_detail(detail(judged))
-        .set_hint(hint(verdict))
+        .set_hint(hint(call, verdict))
 }
 
 fn detail(judged: &Judged) -> String {
@@ -119,8 +116,13 @@ fn detail(judged: &Judged) -> String {
     detail
 }
 
-fn hint(verdict: &Verdict) -> String {
+fn hint(call: &Call, verdict: &Verdict) -> String {
     let judged = &verdict.judged;
+    if let Some(key) = budgets::unsaid(&judged.rule, &call.usage) {
+        return format!(
+            "Say in usage what the call will use at most, such as '{{\"{key}\": ...}}'; what it has used is for tms_policy_release."
+        );
+    }
     let is_setting = judged.rule.starts_with("tms.");
     match (judged.decision, verdict.is_limit, judged.retry_after_ms) {
         (Decision::Confirm, ..) => {
@@ -144,20 +146,6 @@ fn hint(verdict: &Verdict) -> String {
     }
 }
 
-/// 0A000: what cannot be held must not look as if it were.
-fn no_daily_budgets(call: &Call) -> ErrorReport {
-    ErrorReport::new(
-        PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-        format!(
-            "the policy of agent {} has a budget for a day, which this release does not keep",
-            quoted(&call.agent)
-        ),
-        "tms",
-    )
-    .set_detail("The rule is cost_guardrails.max_cost_usd_per_day. No call is let through that it might forbid.")
-    .set_hint("Leave max_cost_usd_per_day out of the policy; max_cost_usd_per_task and requests_per_minute are enforced.")
-}
-
 /// `tms_policy_release(reservation_id, outcome, usage)`: whether a call ended that was running.
 pub(crate) fn release(arguments: &Arguments) -> Result<bool> {
     let outcome = arguments
@@ -167,14 +155,13 @@ pub(crate) fn release(arguments: &Arguments) -> Result<bool> {
     let usage = arguments
         .datum(2)
         .ok_or_else(|| errors::null_argument(RELEASE, "usage"))?;
-    // Nothing is done with it yet, but what is wrong must not be found out on the day it is.
-    super::check::read_usage(usage)?;
+    let usage = super::check::read_usage(usage)?;
     let company = tenancy::company_for(None)?;
     // What evaluate_only let through without a reservation has none to give back.
     let Some(id) = arguments.uuid(0) else {
         return Ok(false);
     };
-    pg::limits::release(&id, company, outcome).ok_or_else(|| errors::not_preloaded(limits::WHAT))
+    budgets::release(&id, company, outcome, &usage)
 }
 
 fn read_outcome(text: &str) -> Result<Outcome> {

@@ -8,11 +8,12 @@ use tms_domain::policy::limits::{CostGuardrails, Used};
 use tms_domain::policy::usage::Usage;
 use tms_domain::shown::quoted;
 
+use super::budgets;
 use super::check::Call;
 use super::judge::Judged;
 use crate::errors::{self, Result};
 use crate::pg::limits::{self, Agent};
-use crate::pg::server;
+use crate::pg::{self, server};
 use crate::settings;
 use crate::store::policies::known::Compiled;
 
@@ -22,11 +23,11 @@ pub(crate) const WHAT: &str = "limits of agents";
 /// A limit that stands in the way of a call.
 pub(crate) struct Refusal {
     /// The rule, such as `rate_limits.requests_per_minute`.
-    rule: &'static str,
+    pub(super) rule: &'static str,
     /// The reason, for people.
-    reason: String,
+    pub(super) reason: String,
     /// When it may go through; `None` where waiting does not help.
-    retry_after_ms: Option<i64>,
+    pub(super) retry_after_ms: Option<i64>,
 }
 
 impl Refusal {
@@ -48,10 +49,18 @@ pub(crate) fn peek(policy: &Compiled, call: &Call) -> Result<Option<Refusal>> {
         return Ok(Some(refusal));
     }
     let limits = Limits::from(&policy.policy);
-    if limits == Limits::default() {
+    let ask = match budgets::asked(policy, call) {
+        Ok(ask) => ask,
+        Err(refusal) => return Ok(Some(refusal)),
+    };
+    if limits == Limits::default() && ask.is_none() {
         return Ok(None);
     }
-    let answer = limits::peek(&agent(call), &limits).ok_or_else(|| errors::not_preloaded(WHAT))?;
+    let answer = match ask {
+        None => limits::peek(&agent(call), &limits),
+        Some(ask) => budgets::peek(&agent(call), &limits, &ask),
+    };
+    let answer = answer.ok_or_else(|| errors::not_preloaded(WHAT))?;
     Ok(answer.err().map(|refusal| in_words(refusal, call)))
 }
 
@@ -61,9 +70,17 @@ pub(crate) fn reserve(policy: &Compiled, call: &Call) -> Result<std::result::Res
         return Ok(Err(refusal));
     }
     let limits = Limits::from(&policy.policy);
+    let ask = match budgets::asked(policy, call) {
+        Ok(ask) => ask,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     let secret = server::random_bytes().ok_or_else(errors::no_randomness)?;
-    let answer = limits::reserve(&agent(call), &limits, secret, settings::reservation_timeout())
-        .ok_or_else(|| errors::not_preloaded(WHAT))?;
+    let (agent, timeout) = (agent(call), settings::reservation_timeout());
+    let answer = match ask {
+        None => limits::reserve(&agent, &limits, secret, timeout),
+        Some(ask) => pg::budgets::reserve(&agent, &limits, &ask, secret, timeout),
+    };
+    let answer = answer.ok_or_else(|| errors::not_preloaded(WHAT))?;
     Ok(answer.map_err(|refusal| in_words(refusal, call)))
 }
 
@@ -72,6 +89,7 @@ fn of_task(policy: &AgentPolicy, usage: &Usage) -> Option<Refusal> {
     let costs = CostGuardrails {
         // What a day has cost is not known here.
         max_cost_usd_per_day: None,
+        max_tokens_per_day: None,
         ..policy.cost_guardrails
     };
     let exceeded = costs.check(&Used::default(), &usage.asked()).err()?;

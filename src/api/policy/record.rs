@@ -107,7 +107,9 @@ fn kept(shown: pg_sys::Datum, payload: pg_sys::Datum, text: &str) -> String {
 fn usage(call: &Call) -> String {
     let usage = &call.usage;
     let mut said = Record::begin();
-    said.json("tokens", &usage.tokens.to_string());
+    if let Some(tokens) = usage.tokens {
+        said.json("tokens", &tokens.to_string());
+    }
     said.json("api_calls", &usage.api_calls.to_string());
     if let Some(cost) = usage.cost {
         // The text of an amount is a number of dollars.

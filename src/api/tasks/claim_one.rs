@@ -61,6 +61,7 @@ enum Ruling {
 /// The policy of one lane, for one claim.
 pub(super) struct Judge<'a> {
     lane: &'a Lane<'a>,
+    known: Known,
     place: Place,
     limits: Limits,
     is_enforced: bool,
@@ -80,6 +81,7 @@ impl<'a> Judge<'a> {
         };
         Self {
             lane,
+            known,
             place: Place::of(&agent(lane)),
             limits,
             is_enforced,
@@ -89,7 +91,15 @@ impl<'a> Judge<'a> {
 
     /// When to look again, if a limit lets nothing through now: no row is locked for that.
     pub(super) fn is_stopped(&self) -> Result<Option<Duration>> {
-        if !self.is_enforced || self.limits == Limits::default() {
+        if !self.is_enforced {
+            return Ok(None);
+        }
+        if let Known::Policy(compiled) = &self.known
+            && let Some(wait) = super::spend::is_used_up(&compiled.policy, &agent(self.lane))?
+        {
+            return Ok(Some(wait));
+        }
+        if self.limits == Limits::default() {
             return Ok(None);
         }
         let answer =

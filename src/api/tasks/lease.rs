@@ -15,7 +15,7 @@ use tms_domain::shown::quoted;
 use uuid::Uuid;
 
 use super::claim::LONGEST_LEASE_US;
-use super::{call_for, scope, unknown};
+use super::{call_for, scope, spend, unknown};
 use crate::api::policy::check::read_usage;
 use crate::errors::{self, Result};
 use crate::pg::call::Arguments;
@@ -144,10 +144,19 @@ fn tms_task_charge(
             tokens: unsigned(tokens),
             api_calls: unsigned(api_calls),
             cost: Some(MicroUsd::default()),
+            said_cost: Some(MicroUsd::default()),
+            said_tokens: Some(unsigned(tokens)),
         };
         limits
             .check(&used, &asked)
             .map_err(|exceeded| too_much(&task, exceeded.limit.rule(), &exceeded.to_string()))?;
+        spend::charge(&task.agent, task.company, asked.tokens)?.map_err(|refusal| {
+            too_much(
+                &task,
+                refusal.rule().unwrap_or("tms.max_policy_agents"),
+                &refusal.to_string(),
+            )
+        })?;
         lease::charge(session, &id, tokens, api_calls, now);
         let (tokens, api_calls) = (
             used.task_tokens + asked.tokens,
@@ -170,6 +179,7 @@ fn guardrails(task: &Task) -> CostGuardrails {
             // Money is not charged here, so it cannot be in the way.
             max_cost_usd_per_task: None,
             max_cost_usd_per_day: None,
+            max_tokens_per_day: None,
             ..compiled.policy.cost_guardrails
         },
         Known::Nothing | Known::Unreadable => CostGuardrails {
@@ -183,7 +193,7 @@ fn guardrails(task: &Task) -> CostGuardrails {
 fn too_much(task: &Task, rule: &str, reason: &str) -> ErrorReport {
     ErrorReport::new(
         PgSqlErrorCode::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-        format!("agent {} may not use as much for one task: {reason}", quoted(&task.agent)),
+        format!("agent {} may not use as much: {reason}", quoted(&task.agent)),
         "tms",
     )
     .set_detail(format!("The rule is {rule}. Nothing was charged."))
@@ -213,7 +223,7 @@ pub(crate) fn complete(arguments: &Arguments) -> Result<()> {
     let usage = read_usage(usage)?;
     let ending = Ending {
         result,
-        tokens: signed(usage.tokens),
+        tokens: signed(usage.tokens.unwrap_or(0)),
         api_calls: signed(usage.api_calls),
         cost: usage.cost.map(|cost| signed(cost.micros())),
     };
@@ -221,6 +231,7 @@ pub(crate) fn complete(arguments: &Arguments) -> Result<()> {
     spi::connect(
         |session| match lease::complete(session, &id, &token, scope, &ending, now) {
             Some(done) => {
+                spend::book(&done.agent, done.company, &usage);
                 ended(&done.agent, done.company, token, Outcome::Success);
                 Ok(())
             }

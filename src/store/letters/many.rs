@@ -35,9 +35,10 @@ pub(crate) fn find(
         c"SELECT l.id, l.original_event_id, l.original_task_id, COALESCE(l.target_system, l.agent_name, '')
             FROM tms.dead_letter_queue l
             LEFT JOIN tms.event_outbox e ON e.id OPERATOR(pg_catalog.=) l.original_event_id
+            LEFT JOIN tms.agent_tasks t ON t.id OPERATOR(pg_catalog.=) l.original_task_id
            WHERE l.closed_at IS NULL AND l.requeued_at IS NULL
-             AND (l.original_event_id IS NULL
-                  OR e.processed_at IS NULL AND e.available_at OPERATOR(pg_catalog.=) 'infinity')
+             AND (t.status OPERATOR(pg_catalog.=) 'failed' AND t.cancelled_at IS NULL
+                  OR l.original_event_id IS NOT NULL AND e.processed_at IS NULL AND e.available_at OPERATOR(pg_catalog.=) 'infinity')
              AND ($1 IS NULL OR l.company_id OPERATOR(pg_catalog.=) $1)
              AND ($2 IS NULL OR l.id OPERATOR(pg_catalog.=) ANY ($2))
              AND ($2 IS NOT NULL OR l.snooze_until IS NULL OR l.snooze_until OPERATOR(pg_catalog.<=) $3)

@@ -28,7 +28,7 @@ agent_policies:
     rate_limits: {max_concurrent: 1}
   budgeted:
     allowed_functions: [rates.price]
-    cost_guardrails: {max_cost_usd_per_day: 5}
+    cost_guardrails: {max_cost_usd_per_day: 5, max_tokens_per_day: 1000}
 $$);
 
 -- Let through: the verdict of a check, with a reservation
@@ -76,8 +76,15 @@ SELECT v ->> 'decision' AS decision, v ->> 'mode' AS mode, v ->> 'reservation_id
   FROM (SELECT tms_policy_enforce('watched', 'rates.price') AS v FROM generate_series(1, 2)) two;
 SELECT v ->> 'decision' AS decision, v ->> 'rule' AS rule FROM tms_policy_enforce('watched', 'loads.search') v;
 
--- A budget that is not kept is not pretended
+-- A budget for a day: what is not said is not let through, what is said is charged and shown
 CALL refused($$SELECT tms_policy_enforce('budgeted', 'rates.price')$$);
+CALL refused($$SELECT tms_policy_enforce('budgeted', 'rates.price', usage => '{"cost_usd": 1}')$$);
+CALL refused($$SELECT tms_policy_enforce('budgeted', 'rates.price', usage => '{"cost_usd": 6, "tokens": 0}')$$);
+SELECT v ->> 'decision' AS decision, v ->> 'reason' AS reason FROM tms_policy_check('budgeted', 'rates.price', usage => '{"cost_usd": 5, "tokens": 1001}') v;
+SELECT tms_policy_release((v ->> 'reservation_id')::uuid, 'success', '{"cost_usd": 1.25}')
+  FROM tms_policy_enforce('budgeted', 'rates.price', usage => '{"cost_usd": 5, "tokens": 1000}') v;
+SELECT v ->> 'decision' AS decision, v ->> 'rule' AS rule, v ->> 'reason' AS reason, (v ->> 'retry_after_ms')::int BETWEEN 1 AND 86400000 AS wait
+  FROM unnest('{3.75,3.76}'::text[]) cost, tms_policy_check('budgeted', 'rates.price', usage => format('{"cost_usd": %s, "tokens": 0}', cost)::jsonb) v;
 
 -- Bad input
 CALL refused($$SELECT tms_policy_enforce(NULL, 'rates.price')$$);

@@ -121,6 +121,7 @@ fn cost_guardrails(costs: &CostGuardrails) -> Members {
         ("max_api_calls_per_task", number(costs.max_api_calls_per_task)),
         ("max_cost_usd_per_task", number(costs.max_cost_usd_per_task)),
         ("max_cost_usd_per_day", number(costs.max_cost_usd_per_day)),
+        ("max_tokens_per_day", number(costs.max_tokens_per_day)),
     ]);
     if let Some(breaker) = &costs.circuit_breaker {
         members.append(&mut circuit_breaker(breaker));

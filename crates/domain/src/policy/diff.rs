@@ -133,6 +133,11 @@ mod tests {
                 &["cost_guardrails.max_cost_usd_per_day: 5 became 12.5"],
             ),
             (
+                "cost_guardrails: {max_tokens_per_day: 1000}",
+                "cost_guardrails: {max_tokens_per_day: 2000}",
+                &["cost_guardrails.max_tokens_per_day: 1000 became 2000"],
+            ),
+            (
                 "cost_guardrails: {circuit_breaker_threshold: 0.05}",
                 "",
                 &["cost_guardrails.circuit_breaker_threshold: 0.05 was removed"],

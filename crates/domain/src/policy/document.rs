@@ -36,6 +36,7 @@ const COST_KEYS: &[&str] = &[
     "max_api_calls_per_task",
     "max_cost_usd_per_task",
     "max_cost_usd_per_day",
+    "max_tokens_per_day",
     "circuit_breaker_threshold",
     "circuit_breaker_window_seconds",
     "circuit_breaker_min_calls",
@@ -233,6 +234,7 @@ fn cost_guardrails(policy: &Section<'_>) -> Result<CostGuardrails, Problem> {
         max_api_calls_per_task: count(&section, "max_api_calls_per_task", 0, MOST_CALLS, "calls")?,
         max_cost_usd_per_task: section.money("max_cost_usd_per_task", MOST_MONEY)?,
         max_cost_usd_per_day: section.money("max_cost_usd_per_day", MOST_MONEY)?,
+        max_tokens_per_day: count(&section, "max_tokens_per_day", 0, MOST_TOKENS, "tokens")?,
         circuit_breaker: circuit_breaker(&section)?,
     })
 }

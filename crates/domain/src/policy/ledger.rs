@@ -7,6 +7,8 @@
 //! The tables are slices of a fixed size that the caller keeps, in shared memory for one, and every call is made by one caller
 //! at a time. Moments and spans are nanoseconds of a clock that is never set back.
 
+mod accounts;
+mod budgets;
 mod entries;
 mod limits;
 mod reservations;
@@ -16,6 +18,8 @@ mod tests;
 
 use sha2::{Digest, Sha256};
 
+pub use accounts::{Account, Accounts};
+pub use budgets::{Caller, Entry as BudgetEntry, Line, Released};
 pub use entries::Entry;
 pub use limits::{Limits, Refusal};
 pub use reservations::{Reservation, Scope};
@@ -112,6 +116,8 @@ pub struct Ledger<'a> {
     pub entries: &'a mut [Entry],
     /// The calls that run.
     pub reservations: &'a mut [Reservation],
+    /// What agents use on a day.
+    pub accounts: Accounts<'a>,
 }
 
 impl Ledger<'_> {
@@ -132,6 +138,7 @@ impl Ledger<'_> {
         self.counts.free_reservation = next;
         self.counts.agents = 0;
         self.counts.held = 0;
+        self.accounts.clear();
     }
 
     /// Whether a call would be let through now. Charges nothing.
@@ -237,6 +244,8 @@ impl Ledger<'_> {
     }
 
     fn give_back(&mut self, place: usize, outcome: Outcome, now: u64) {
+        // Whatever was not booked before counts as it was reserved: the call was let through, and nobody said that it cost less.
+        self.settle(place, &[None; 2], now);
         let (index, is_trial) = self.let_go(place);
         self.entries[index].end(outcome, is_trial, now);
     }

@@ -57,8 +57,10 @@ pub struct CostGuardrails {
     pub max_api_calls_per_task: Option<u64>,
     /// Money for one task.
     pub max_cost_usd_per_task: Option<MicroUsd>,
-    /// Money for all tasks of the agent on one day.
+    /// Money for all tasks of the agent on one day in UTC.
     pub max_cost_usd_per_day: Option<MicroUsd>,
+    /// Tokens for all tasks of the agent on one day in UTC.
+    pub max_tokens_per_day: Option<u64>,
     /// When calls are stopped for failing.
     pub circuit_breaker: Option<CircuitBreaker>,
 }
@@ -109,6 +111,8 @@ pub struct Used {
     pub task_cost: MicroUsd,
     /// Money of all tasks of the agent on this day.
     pub day_cost: MicroUsd,
+    /// Tokens of all tasks of the agent on this day.
+    pub day_tokens: u64,
 }
 
 /// What a call asks for.
@@ -120,6 +124,11 @@ pub struct Asked {
     pub api_calls: u64,
     /// Money; None when the price is not known, which no budget can be held against.
     pub cost: Option<MicroUsd>,
+    /// Money as the caller said it. A day's budget is held against nothing else: a call that says nothing of itself would
+    /// otherwise be free, however many of them come.
+    pub said_cost: Option<MicroUsd>,
+    /// Tokens as the caller said them, for the same reason.
+    pub said_tokens: Option<u64>,
 }
 
 /// A limit on what is used up.
@@ -131,8 +140,10 @@ pub enum CostLimit {
     ApiCallsPerTask,
     /// [`CostGuardrails::max_cost_usd_per_task`].
     CostPerTask,
-    /// [`CostGuardrails::max_cost_usd_per_day`]: the only one that waiting helps against.
+    /// [`CostGuardrails::max_cost_usd_per_day`]. Waiting helps against this one and the next.
     CostPerDay,
+    /// [`CostGuardrails::max_tokens_per_day`].
+    TokensPerDay,
 }
 
 impl CostLimit {
@@ -144,13 +155,14 @@ impl CostLimit {
             Self::ApiCallsPerTask => "cost_guardrails.max_api_calls_per_task",
             Self::CostPerTask => "cost_guardrails.max_cost_usd_per_task",
             Self::CostPerDay => "cost_guardrails.max_cost_usd_per_day",
+            Self::TokensPerDay => "cost_guardrails.max_tokens_per_day",
         }
     }
 
     /// An amount in words; `value` is millionths of a dollar where the limit is money.
     fn amount(self, value: u64) -> String {
         match self {
-            Self::TokensPerTask => format!("{value} tokens"),
+            Self::TokensPerTask | Self::TokensPerDay => format!("{value} tokens"),
             Self::ApiCallsPerTask => format!("{value} calls"),
             Self::CostPerTask | Self::CostPerDay => format!("{} USD", MicroUsd::from_micros(value)),
         }
@@ -174,12 +186,21 @@ pub struct Exceeded {
 impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (left, allowed) = (self.limit.amount(self.left), self.limit.amount(self.allowed));
-        match self.asked {
-            Some(asked) => {
+        let unsaid = match self.limit {
+            CostLimit::CostPerDay => Some("cost_usd"),
+            CostLimit::TokensPerDay => Some("tokens"),
+            _ => None,
+        };
+        match (self.asked, unsaid) {
+            (None, Some(key)) => write!(
+                f,
+                "usage.{key} is not given, and what is not known cannot be held against the {allowed} of a day: pass it, or 0"
+            ),
+            (Some(asked), _) => {
                 let asked = self.limit.amount(asked);
                 write!(f, "{left} of {allowed} are left, and {asked} are asked for")
             }
-            None => write!(
+            (None, None) => write!(
                 f,
                 "the price is not known, and {left} of {allowed} are left: a call without a price cannot be held against a budget"
             ),
@@ -223,7 +244,13 @@ impl CostGuardrails {
                 CostLimit::CostPerDay,
                 micros(self.max_cost_usd_per_day),
                 used.day_cost.micros(),
-                cost,
+                asked.said_cost.map(MicroUsd::micros),
+            ),
+            (
+                CostLimit::TokensPerDay,
+                self.max_tokens_per_day,
+                used.day_tokens,
+                asked.said_tokens,
             ),
         ];
         for (limit, allowed, used, asked) in limits {

@@ -136,6 +136,7 @@ impl Spent {
         let cost = asked.cost.unwrap_or_default().micros();
         let day_cost = self.used.day_cost.micros().saturating_add(cost);
         self.used.day_cost = super::MicroUsd::from_micros(day_cost);
+        self.used.day_tokens = self.used.day_tokens.saturating_add(asked.tokens);
         None
     }
 }
@@ -239,6 +240,25 @@ mod tests {
                 (decision, true),
                 "{at_us}"
             );
+        }
+    }
+
+    #[test]
+    fn a_days_tokens_are_replayed_and_must_have_been_said() {
+        let mut replay = replay("allowed_functions: [x], cost_guardrails: {max_tokens_per_day: 100}");
+        let tokens = |tokens| Usage {
+            tokens,
+            ..Usage::default()
+        };
+        for (at_us, used, decision) in [
+            (0, Some(60), Decision::Allow),
+            (1, None, Decision::Deny),
+            (2, Some(41), Decision::Deny),
+            (3, Some(40), Decision::Allow),
+            (DAY_US, Some(100), Decision::Allow),
+        ] {
+            let answer = said(&mut replay, None, "x", at_us, &tokens(used));
+            assert_eq!(answer, (decision, true), "{at_us}");
         }
     }
 }

@@ -18,8 +18,8 @@ const MODEL_LIMIT: usize = 255;
 /// What a call uses, as its caller says. What is not given is None, or 0.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Tokens, in and out.
-    pub tokens: u64,
+    /// Tokens, in and out; None where the caller does not say.
+    pub tokens: Option<u64>,
     /// Calls of models and of other services that cost money.
     pub api_calls: u64,
     /// Money; None where the caller does not know.
@@ -45,7 +45,7 @@ impl Usage {
             match key.as_str() {
                 _ if !KEYS.contains(&key.as_str()) => return Err(unknown(key)),
                 _ if value.is_null() => {}
-                "tokens" => usage.tokens = whole(key, value)?,
+                "tokens" => usage.tokens = Some(whole(key, value)?),
                 "api_calls" => usage.api_calls = whole(key, value)?,
                 "cost_usd" => usage.cost = Some(money(value)?),
                 _ => usage.model = Some(model(value)?),
@@ -61,7 +61,7 @@ impl Usage {
         let mut usage = Self::default();
         for (key, value) in members(root)? {
             match (key, value) {
-                (b"tokens", Member::Number(number)) => usage.tokens = number.whole()?,
+                (b"tokens", Member::Number(number)) => usage.tokens = Some(number.whole()?),
                 (b"api_calls", Member::Number(number)) => usage.api_calls = number.whole()?,
                 (b"cost_usd", Member::Number(number)) => {
                     usage.cost = Some(MicroUsd::from_micros(number.micros()?));
@@ -73,14 +73,18 @@ impl Usage {
     }
 
     /// What is asked of the cost guardrails. A call that uses nothing costs nothing; the price of one that uses something and
-    /// does not say what it costs is not known, which no budget can be held against.
+    /// does not say what it costs is not known, which no budget can be held against. Budgets of a day take nothing but what was
+    /// said.
     #[must_use]
     pub fn asked(&self) -> Asked {
-        let is_free = self.tokens == 0 && self.api_calls == 0;
+        let tokens = self.tokens.unwrap_or(0);
+        let is_free = tokens == 0 && self.api_calls == 0;
         Asked {
-            tokens: self.tokens,
+            tokens,
             api_calls: self.api_calls,
             cost: self.cost.or(is_free.then_some(MicroUsd::default())),
+            said_cost: self.cost,
+            said_tokens: self.tokens,
         }
     }
 }
@@ -149,7 +153,7 @@ mod tests {
         assert_eq!(Usage::read(&json!({})), Ok(Usage::default()));
         let whole = json!({"tokens": 1200, "api_calls": 2, "cost_usd": 0.03, "model": "m"});
         let usage = Usage::read(&whole).unwrap();
-        assert_eq!((usage.tokens, usage.api_calls), (1200, 2));
+        assert_eq!((usage.tokens, usage.api_calls), (Some(1200), 2));
         assert_eq!(usage.cost, Some(MicroUsd::from_micros(30_000)));
         assert_eq!(usage.model.as_deref(), Some("m"));
         let nulls = json!({"tokens": null, "api_calls": null, "cost_usd": null, "model": null});

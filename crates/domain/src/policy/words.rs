@@ -95,6 +95,7 @@ impl AgentPolicy {
             most("Calls of a task", count(costs.max_api_calls_per_task)),
             most("Cost of a task", dollars(costs.max_cost_usd_per_task)),
             most("Cost of a day", dollars(costs.max_cost_usd_per_day)),
+            most("Tokens of a day", count(costs.max_tokens_per_day)),
             costs.circuit_breaker.as_ref().map(breaker_in_words),
         ]
         .into_iter()
@@ -157,7 +158,7 @@ mod tests {
              rate_limits: {requests_per_minute: 60, burst: 4, max_concurrent: 5},
              pii_rules: {redact_fields: [phone, address], log_level: warn},
              cost_guardrails: {max_tokens_per_task: 10, max_api_calls_per_task: 2, max_cost_usd_per_task: 0.50,
-                               max_cost_usd_per_day: 5, circuit_breaker_threshold: 0.07}",
+                               max_cost_usd_per_day: 5, max_tokens_per_day: 90, circuit_breaker_threshold: 0.07}",
         );
         assert_eq!(
             whole.in_words(),
@@ -172,6 +173,7 @@ mod tests {
                 "Calls of a task: at most 2.",
                 "Cost of a task: at most 0.5 USD.",
                 "Cost of a day: at most 5 USD.",
+                "Tokens of a day: at most 90.",
                 "Circuit breaker: opens for 30 s when 7% of at least 20 calls within 300 s failed.",
                 "Redacts: address, phone.",
                 "Logs redactions at level: warn.",

@@ -2,6 +2,8 @@
 //! whatever becomes of a transaction.
 
 mod breakers;
+mod budgets;
+mod days;
 mod ends;
 mod exact;
 mod records;

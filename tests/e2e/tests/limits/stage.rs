@@ -62,6 +62,30 @@ pub fn called(client: &mut Client) -> Uuid {
     call(client).unwrap_or_else(|error| panic!("stopped with {error}"))
 }
 
+/// A call that says what it uses, such as `{"cost_usd": 0.01}`; its reservation, or what it was stopped with.
+pub fn spend(client: &mut Client, usage: &str) -> Result<Uuid, Refusal> {
+    let sql = format!(
+        "SELECT (tms_policy_enforce('caller', 'rates.price', usage => '{usage}') ->> 'reservation_id')::uuid"
+    );
+    match client.query_one(&sql, &[]) {
+        Ok(row) => Ok(row.get(0)),
+        Err(error) => Err(Refusal::of(&error)),
+    }
+}
+
+#[track_caller]
+pub fn spent(client: &mut Client, usage: &str) -> Uuid {
+    spend(client, usage).unwrap_or_else(|refusal| panic!("{usage}: {refusal:?}"))
+}
+
+/// What a call that ended has used.
+#[track_caller]
+pub fn ended(client: &mut Client, id: Uuid, usage: &str) -> bool {
+    let sql = format!("SELECT tms_policy_release($1, 'success', '{usage}')");
+    let row = client.query_one(&sql, &[&id]);
+    row.unwrap_or_else(|error| panic!("{error:?}")).get(0)
+}
+
 /// What `sql` is stopped with.
 #[track_caller]
 pub fn stopped(client: &mut Client) -> Refusal {

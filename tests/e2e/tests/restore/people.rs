@@ -70,6 +70,8 @@ SELECT tms_policy_load('agent_policies: {rates_agent: {mode: ' || mode || '}}', 
   FROM unnest('{enforce,evaluate_only}'::text[]) mode, unnest('{{a},{b},NULL}'::uuid[]) c;
 INSERT INTO tms.policy_decisions (id, decided_at, company_id, agent_name, fn_name, decision, effective)
 SELECT tms.uuid_v7(), now(), c, 'rates_agent', 'rates.price', 'deny', 'deny' FROM unnest('{{a},{b}}'::uuid[]) c;
+INSERT INTO tms.policy_spending (company_id, agent_name, day, allotted_micro_usd, used_micro_usd, allotted_tokens, used_tokens)
+SELECT c, 'rates_agent', '2026-11-23', 250000, 240000, 1000, 900 FROM unnest('{{a},{b}}'::uuid[]) c;
 SELECT tms_redaction_rotate_key(), tms_redaction_set('{"fields": ["pin"], "mode": "hmac"}', c) FROM unnest('{{a},{b},NULL}'::uuid[]) c;
 INSERT INTO tms.agent_logs (company_id, message, meta)
 SELECT c, 'wrote to ada@example.com', '{"pin": "1234", "load": 7}' FROM unnest('{{a},{b}}'::uuid[]) c;

@@ -269,6 +269,7 @@ fn version_and_key(company: &str) -> String {
          SELECT {{f}}.tms_policy_load('agent_policies: {{rates_agent: {{mode: evaluate_only}}}}', '{company}');
          INSERT INTO tms.policy_decisions (id, decided_at, company_id, agent_name, fn_name, decision, effective)
              VALUES (tms.uuid_v7(), now(), '{company}', 'rates_agent', 'rates.price', 'deny', 'allow');
+         INSERT INTO tms.policy_spending (company_id, agent_name, day) VALUES ('{company}', 'rates_agent', current_date);
          SELECT {{f}}.tms_redaction_set('{{\"fields\": [\"pin\"]}}', '{company}');
          INSERT INTO tms.agent_logs (message, company_id) VALUES ('x', '{company}');
          INSERT INTO tms.target_health (target, company_id, state, since) VALUES ('n8n', '{company}', 'active', now())

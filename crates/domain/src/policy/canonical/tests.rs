@@ -25,6 +25,7 @@ agent_policies:
       max_api_calls_per_task: 10
       max_cost_usd_per_task: 0.50
       max_cost_usd_per_day: 12.345678
+      max_tokens_per_day: 250000
       circuit_breaker_threshold: 0.05 # 5%
       circuit_breaker_window_seconds: 60
       circuit_breaker_min_calls: 20
@@ -35,7 +36,7 @@ const FULL_FORM: &str = concat!(
     r#"{"agent_policies":{"rates_agent":{"allowed_functions":["rates.*","rates.price_one"],"#,
     r#""cost_guardrails":{"circuit_breaker_cooldown_seconds":30,"circuit_breaker_min_calls":20,"#,
     r#""circuit_breaker_threshold":0.05,"circuit_breaker_window_seconds":60,"max_api_calls_per_task":10,"#,
-    r#""max_cost_usd_per_day":12.345678,"max_cost_usd_per_task":0.5,"max_tokens_per_task":10000},"#,
+    r#""max_cost_usd_per_day":12.345678,"max_cost_usd_per_task":0.5,"max_tokens_per_day":250000,"max_tokens_per_task":10000},"#,
     r#""denied_functions":["rates.delete"],"mode":"evaluate_only","#,
     r#""pii_rules":{"log_level":"warn","redact_fields":["$.stops[*].email","phone","quo\"te"]},"#,
     r#""rate_limits":{"burst":5,"max_concurrent":3,"requests_per_minute":60},"#,
@@ -80,6 +81,7 @@ agent_policies:
       circuit_breaker_threshold: 5e-2
       max_cost_usd_per_day: 12.345678
       max_cost_usd_per_task: 0.5
+      max_tokens_per_day: 250000
       max_api_calls_per_task: 10
       max_tokens_per_task: 10000
     pii_rules: {log_level: warn, redact_fields: ['$.stops[*].email', 'quo"te', phone]}
@@ -126,6 +128,7 @@ fn what_is_said_is_told_from_what_is_not() {
         "cost_guardrails: {max_api_calls_per_task: 0}",
         "cost_guardrails: {max_cost_usd_per_task: 0}",
         "cost_guardrails: {max_cost_usd_per_day: 0.000001}",
+        "cost_guardrails: {max_tokens_per_day: 0}",
         "cost_guardrails: {circuit_breaker_threshold: 0.05}",
         "cost_guardrails: {circuit_breaker_threshold: 0.0500000000000001}",
         "cost_guardrails: {circuit_breaker_threshold: 0.05, circuit_breaker_min_calls: 20}",

@@ -68,6 +68,7 @@ agent_policies:
       max_api_calls_per_task: 0
       max_cost_usd_per_task: 0.000001
       max_cost_usd_per_day: 1000000000
+      max_tokens_per_day: 1000000000000
       circuit_breaker_threshold: 1
       circuit_breaker_window_seconds: 86400
       circuit_breaker_min_calls: 1
@@ -94,6 +95,7 @@ agent_policies:
         max_api_calls_per_task: Some(0),
         max_cost_usd_per_task: Some(MicroUsd::from_micros(1)),
         max_cost_usd_per_day: Some(MicroUsd::from_micros(1_000_000_000_000_000)),
+        max_tokens_per_day: Some(1_000_000_000_000),
         circuit_breaker: Some(CircuitBreaker {
             threshold: 1.0,
             window_seconds: Some(86_400),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::super::AgentPolicy;
-use super::super::limits::{CircuitBreaker, Pace};
+use super::super::limits::{CircuitBreaker, CostLimit, Exceeded, Pace};
 use crate::breaker;
 
 /// The limits of a policy that are kept in the ledger. What is None is not limited.
@@ -32,6 +32,9 @@ impl From<&AgentPolicy> for Limits {
     }
 }
 
+/// When it is worth asking for a part of a budget again: the scheduler is away, or waits for a disk or for somebody's lock.
+const SHORTLY: Duration = Duration::from_secs(1);
+
 /// Why a call is not let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -50,6 +53,18 @@ pub enum Refusal {
         /// When the next call may start; None: never, for what is asked is more than the limit.
         retry_after: Option<Duration>,
     },
+    /// The budget of a day does not cover the call.
+    Budget {
+        /// Which one, and what is left of it.
+        exceeded: Exceeded,
+        /// When a new day begins; None: no day's budget would cover the call.
+        retry_after: Option<Duration>,
+    },
+    /// The budget of a day may cover the call, but no part of it is set aside that does.
+    Unallotted {
+        /// Which one.
+        limit: CostLimit,
+    },
     /// There is no place for another agent: every one in the table has calls that run or count.
     AgentsFull,
     /// There is no place for another reservation.
@@ -64,6 +79,8 @@ impl Refusal {
             Self::Breaker { .. } => Some("cost_guardrails.circuit_breaker_threshold"),
             Self::Concurrent { .. } => Some("rate_limits.max_concurrent"),
             Self::Rate { .. } => Some("rate_limits.requests_per_minute"),
+            Self::Budget { exceeded, .. } => Some(exceeded.limit.rule()),
+            Self::Unallotted { limit } => Some(limit.rule()),
             Self::AgentsFull | Self::ReservationsFull => None,
         }
     }
@@ -72,7 +89,10 @@ impl Refusal {
     #[must_use]
     pub fn retry_after_ms(self) -> Option<u64> {
         let wait = match self {
-            Self::Breaker { retry_after } | Self::Rate { retry_after } => retry_after?,
+            Self::Breaker { retry_after } | Self::Rate { retry_after } | Self::Budget { retry_after, .. } => {
+                retry_after?
+            }
+            Self::Unallotted { .. } => SHORTLY,
             Self::Concurrent { .. } | Self::AgentsFull | Self::ReservationsFull => return None,
         };
         Some(u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
@@ -96,6 +116,10 @@ impl fmt::Display for Refusal {
                 write!(f, "{allowed} calls run, which is as many as may run at one time")
             }
             Self::Rate { .. } => f.write_str("the rate of requests is used up"),
+            Self::Budget { exceeded, .. } => write!(f, "{exceeded}"),
+            Self::Unallotted { .. } => f.write_str(
+                "no part of the day's budget could be had: the scheduler, which sets it aside, did not answer",
+            ),
             Self::AgentsFull => f.write_str("the table of agents in shared memory is full"),
             Self::ReservationsFull => f.write_str("the table of reservations in shared memory is full"),
         }

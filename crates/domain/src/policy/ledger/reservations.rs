@@ -1,5 +1,6 @@
 //! The calls that run: a table of a fixed size, and a list of them for each agent, in the order they were taken.
 
+use super::budgets::Hold;
 use super::{Claim, Ledger, NONE, number, place};
 
 /// Where a reservation belongs.
@@ -32,6 +33,8 @@ pub struct Reservation {
     newer: u32,
     expires_at: u64,
     is_trial: bool,
+    /// What it holds of a day's budgets.
+    pub(super) hold: Hold,
 }
 
 impl Reservation {
@@ -50,6 +53,7 @@ impl Reservation {
             newer: next,
             expires_at: 0,
             is_trial: false,
+            hold: Hold::NONE,
         }
     }
 
@@ -131,6 +135,7 @@ impl Ledger<'_> {
             newer: NONE,
             expires_at: now.saturating_add(claim.time_to_live),
             is_trial,
+            hold: Hold::NONE,
         };
         match super::place(newest) {
             Some(before) => self.reservations[before].newer = number(place),

@@ -103,7 +103,8 @@ impl Ledger<'_> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-    use super::super::{Counts, Entry, NONE, Scope, key};
+    use super::super::tests::Room;
+    use super::super::{Scope, key};
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
@@ -111,35 +112,6 @@ mod tests {
         database: 5,
         company: None,
     };
-
-    struct Room {
-        counts: Counts,
-        heads: Vec<u32>,
-        entries: Vec<Entry>,
-        reservations: Vec<Reservation>,
-    }
-
-    impl Room {
-        fn new() -> Self {
-            let mut room = Self {
-                counts: Counts::EMPTY,
-                heads: vec![0; 4],
-                entries: vec![Entry::free(NONE); 4],
-                reservations: vec![Reservation::free(NONE); 8],
-            };
-            room.ledger().clear();
-            room
-        }
-
-        fn ledger(&mut self) -> Ledger<'_> {
-            Ledger {
-                counts: &mut self.counts,
-                heads: &mut self.heads,
-                entries: &mut self.entries,
-                reservations: &mut self.reservations,
-            }
-        }
-    }
 
     fn claim(secret: u8, seconds: u64) -> Claim {
         Claim {
@@ -160,7 +132,7 @@ mod tests {
 
     #[test]
     fn nothing_is_let_through_before_it_is_known_what_runs() {
-        let mut room = Room::new();
+        let mut room = Room::new(4, 8);
         let mut ledger = room.ledger();
         assert_eq!(
             ledger.reserve_task(&claim(1, 10), &two(), 0),
@@ -178,7 +150,7 @@ mod tests {
 
     #[test]
     fn after_a_restart_what_runs_counts_and_ends_by_its_old_id() {
-        let mut room = Room::new();
+        let mut room = Room::new(4, 8);
         let ids: Vec<[u8; 16]> = {
             let mut ledger = room.ledger();
             ledger.tasks_are_known(&claim(1, 10).key, 0);
@@ -186,7 +158,7 @@ mod tests {
                 .map(|secret| ledger.reserve_task(&claim(secret, 10), &two(), 0).unwrap())
                 .collect()
         };
-        let mut room = Room::new();
+        let mut room = Room::new(4, 8);
         let mut ledger = room.ledger();
         // A call of another agent has taken the first place since.
         let other = Claim {
@@ -207,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_reservation_lasts_as_long_as_its_lease_whoever_came_first() {
-        let mut room = Room::new();
+        let mut room = Room::new(4, 8);
         let mut ledger = room.ledger();
         let agent = claim(1, 10).key;
         ledger.tasks_are_known(&agent, 0);
@@ -223,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_sweep_leaves_what_no_session_owns_to_its_time() {
-        let mut room = Room::new();
+        let mut room = Room::new(4, 8);
         let mut ledger = room.ledger();
         ledger.tasks_are_known(&claim(1, 10).key, 0);
         ledger.reserve_task(&claim(1, 10), &two(), 0).unwrap();

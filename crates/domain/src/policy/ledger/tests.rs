@@ -8,40 +8,48 @@ use crate::breaker::{Policy, State};
 use crate::policy::document;
 use crate::policy::limits::Pace;
 
-const SECOND: u64 = 1_000_000_000;
+pub(super) const SECOND: u64 = 1_000_000_000;
 const TTL: u64 = 600 * SECOND;
-const HOME: Scope = Scope {
+pub(super) const HOME: Scope = Scope {
     database: 1,
     company: Some([7; 16]),
 };
 
-struct Room {
-    counts: Counts,
+pub(super) struct Room {
+    pub(super) counts: Counts,
     heads: Vec<u32>,
     entries: Vec<Entry>,
     reservations: Vec<Reservation>,
+    account_heads: Vec<u32>,
+    accounts: Vec<Account>,
     made: u32,
 }
 
 impl Room {
-    fn new(agents: usize, reservations: usize) -> Self {
+    pub(super) fn new(agents: usize, reservations: usize) -> Self {
         let mut room = Self {
             counts: Counts::EMPTY,
             heads: vec![NONE; agents],
             entries: vec![Entry::free(NONE); agents],
             reservations: vec![Reservation::free(NONE); reservations],
+            account_heads: vec![NONE; agents],
+            accounts: vec![Account::free(); agents],
             made: 0,
         };
         room.ledger().clear();
         room
     }
 
-    fn ledger(&mut self) -> Ledger<'_> {
+    pub(super) fn ledger(&mut self) -> Ledger<'_> {
         Ledger {
             counts: &mut self.counts,
             heads: &mut self.heads,
             entries: &mut self.entries,
             reservations: &mut self.reservations,
+            accounts: Accounts {
+                heads: &mut self.account_heads,
+                list: &mut self.accounts,
+            },
         }
     }
 

@@ -93,6 +93,7 @@ const GUARDRAILS: CostGuardrails = CostGuardrails {
     max_api_calls_per_task: Some(10),
     max_cost_usd_per_task: Some(MicroUsd::from_micros(2_500_000)),
     max_cost_usd_per_day: Some(MicroUsd::from_micros(100_000_000)),
+    max_tokens_per_day: Some(1_000_000),
     circuit_breaker: None,
 };
 
@@ -101,6 +102,7 @@ const USED: Used = Used {
     task_api_calls: 9,
     task_cost: MicroUsd::from_micros(2_400_000),
     day_cost: MicroUsd::from_micros(99_950_000),
+    day_tokens: 999_600,
 };
 
 fn asked(tokens: u64, api_calls: u64, cost: Option<u64>) -> Asked {
@@ -108,15 +110,18 @@ fn asked(tokens: u64, api_calls: u64, cost: Option<u64>) -> Asked {
         tokens,
         api_calls,
         cost: cost.map(MicroUsd::from_micros),
+        said_cost: cost.map(MicroUsd::from_micros),
+        said_tokens: Some(tokens),
     }
 }
 
 #[test]
 fn a_limit_may_be_reached_and_not_exceeded() {
-    use CostLimit::{ApiCallsPerTask, CostPerDay, CostPerTask, TokensPerTask};
+    use CostLimit::{ApiCallsPerTask, CostPerDay, CostPerTask, TokensPerDay, TokensPerTask};
     for (call, expected) in [
         (asked(0, 0, Some(0)), None),
-        (asked(500, 1, Some(50_000)), None),
+        (asked(400, 1, Some(50_000)), None),
+        (asked(401, 1, Some(50_000)), Some((TokensPerDay, 1_000_000, 400))),
         (asked(501, 1, Some(0)), Some((TokensPerTask, 10_000, 500))),
         (asked(u64::MAX, 0, Some(0)), Some((TokensPerTask, 10_000, 500))),
         (asked(500, 2, Some(0)), Some((ApiCallsPerTask, 10, 1))),
@@ -145,6 +150,7 @@ fn what_is_not_limited_is_not_refused() {
         task_api_calls: u64::MAX,
         task_cost: MicroUsd::from_micros(u64::MAX),
         day_cost: MicroUsd::from_micros(u64::MAX),
+        day_tokens: u64::MAX,
     };
     let most = asked(u64::MAX, u64::MAX, None);
     assert_eq!(CostGuardrails::default().check(&used, &most), Ok(()));
@@ -209,4 +215,33 @@ fn the_reason_says_how_much_is_left() {
         assert_eq!(exceeded.to_string(), reason);
         assert_eq!(exceeded.limit.rule(), rule);
     }
+}
+
+#[test]
+fn a_days_budget_wants_to_be_told() {
+    let a_day = CostGuardrails {
+        max_cost_usd_per_day: Some(MicroUsd::from_micros(5_000_000)),
+        max_tokens_per_day: Some(1_000),
+        ..CostGuardrails::default()
+    };
+    let said = |cost: Option<u64>, said_tokens| Asked {
+        cost: Some(MicroUsd::default()),
+        said_cost: cost.map(MicroUsd::from_micros),
+        said_tokens,
+        ..Asked::default()
+    };
+    let refused = |asked: Asked| {
+        a_day
+            .check(&Used::default(), &asked)
+            .map_err(|exceeded| exceeded.to_string())
+    };
+    assert_eq!(
+        refused(said(None, Some(1))).unwrap_err(),
+        "usage.cost_usd is not given, and what is not known cannot be held against the 5 USD of a day: pass it, or 0"
+    );
+    assert_eq!(
+        refused(said(Some(1), None)).unwrap_err(),
+        "usage.tokens is not given, and what is not known cannot be held against the 1000 tokens of a day: pass it, or 0"
+    );
+    assert_eq!(refused(said(Some(0), Some(0))), Ok(()));
 }

@@ -254,7 +254,7 @@ fn each_number_has_its_own_near_misses() {
         ("rate_limits", "max_concurrent", &["0", "1000001", "1.5"]),
         (
             "cost_guardrails",
-            "max_tokens_per_task",
+            "max_tokens_per_day",
             &["1000000000001", "0.5", "1e3"],
         ),
         ("cost_guardrails", "max_api_calls_per_task", &["1000000001"]),
