@@ -171,6 +171,7 @@ const READ_STATUS: &[Grant] = &[
     ("SELECT", "TABLE tms.dead_letter_acts"),
     ("SELECT", "TABLE tms.dead_letters"),
     ("SELECT", "TABLE tms.event_history"),
+    ("SELECT", "TABLE tms.task_history"),
     ("SELECT", "TABLE tms.delivery_attempts"),
     ("SELECT", "TABLE tms.targets"),
     ("SELECT", "TABLE tms.outbox_status"),

@@ -1,7 +1,9 @@
 //! Tasks of agents: from submission to their end, under leases that fence, limits that hold, and policies that decide.
 
+mod budgets;
 mod confirm;
 mod fences;
+mod letters;
 mod life;
 mod limits;
 mod push;
