@@ -5,6 +5,7 @@ use postgres::Client;
 use crate::stage::{A, B, CAPABILITIES, Stage, UNKNOWN, attempt, must_be_denied, rehearse, run};
 use crate::tables::callers;
 
+mod policies;
 mod tasks;
 
 /// Who may call a function.
@@ -54,7 +55,7 @@ const FOR_A_COMPANY: [&str; 14] = [
     "tms_target_test",
 ];
 
-const FUNCTIONS: [Function; 60] = [
+const FUNCTIONS: [Function; 52] = [
     of_anybody("tms_version", "SELECT {f}.tms_version()"),
     of_anybody("tms_current_company", "SELECT {f}.tms_current_company()"),
     Function {
@@ -143,84 +144,6 @@ const FUNCTIONS: [Function; 60] = [
         foreign: &[(
             "SELECT {f}.tms_webhook_verify('partner', '{}', '', '{a}')",
             "SELECT {f}.tms_webhook_verify('partner', '{}', '', '{unknown}')",
-        )],
-        by_id: false,
-    },
-    Function {
-        name: "tms_policy_load",
-        may: OPERATORS,
-        call: "SELECT {f}.tms_policy_load('agent_policies: {new_agent: {}}')",
-        foreign: &[(
-            "SELECT {f}.tms_policy_load('agent_policies: {rates_agent: {}}', '{a}')",
-            "SELECT {f}.tms_policy_load('agent_policies: {rates_agent: {}}', '{unknown}')",
-        )],
-        by_id: false,
-    },
-    Function {
-        name: "tms_policy_rollback",
-        may: OPERATORS,
-        call: "SELECT {f}.tms_policy_rollback('rates_agent', 1)",
-        foreign: &[(
-            "SELECT {f}.tms_policy_rollback('rates_agent', 1, '{a}')",
-            "SELECT {f}.tms_policy_rollback('rates_agent', 1, '{unknown}')",
-        )],
-        by_id: false,
-    },
-    Function {
-        name: "tms_policy_backtest",
-        may: OPERATORS,
-        call: "SELECT {f}.tms_policy_backtest('agent_policies: {rates_agent: {}}', '1 hour')",
-        foreign: &[(
-            "SELECT {f}.tms_policy_backtest('agent_policies: {rates_agent: {}}', '1 hour', '{a}')",
-            "SELECT {f}.tms_policy_backtest('agent_policies: {rates_agent: {}}', '1 hour', '{unknown}')",
-        )],
-        by_id: false,
-    },
-    Function {
-        name: "tms_policy_check",
-        may: May::Those(&["agent", "operator"]),
-        call: "SELECT {f}.tms_policy_check('rates_agent', 'rates.price')",
-        foreign: &[(
-            "SELECT {f}.tms_policy_check('rates_agent', 'rates.price', company_id => '{a}')",
-            "SELECT {f}.tms_policy_check('rates_agent', 'rates.price', company_id => '{unknown}')",
-        )],
-        by_id: false,
-    },
-    Function {
-        name: "tms_policy_enforce",
-        may: AGENTS,
-        call: "SELECT {f}.tms_policy_enforce('rates_agent', 'rates.price')",
-        foreign: &[(
-            "SELECT {f}.tms_policy_enforce('rates_agent', 'rates.price', company_id => '{a}')",
-            "SELECT {f}.tms_policy_enforce('rates_agent', 'rates.price', company_id => '{unknown}')",
-        )],
-        by_id: false,
-    },
-    // That an id of another company's is unknown shows tests/limits: ids are not known beforehand.
-    Function {
-        name: "tms_policy_release",
-        may: AGENTS,
-        call: "SELECT {f}.tms_policy_release('{unknown}', 'success')",
-        foreign: &[],
-        by_id: false,
-    },
-    Function {
-        name: "tms_policy_allowed",
-        may: POLICY_READERS,
-        call: "SELECT {f}.tms_policy_allowed('rates_agent')",
-        foreign: &[(
-            "SELECT {f}.tms_policy_allowed('rates_agent', '{a}')",
-            "SELECT {f}.tms_policy_allowed('rates_agent', '{unknown}')",
-        )],
-        by_id: false,
-    },
-    Function {
-        name: "tms_policy_explain",
-        may: POLICY_READERS,
-        call: "SELECT {f}.tms_policy_explain('rates_agent')",
-        foreign: &[(
-            "SELECT {f}.tms_policy_explain('rates_agent', '{a}')",
-            "SELECT {f}.tms_policy_explain('rates_agent', '{unknown}')",
         )],
         by_id: false,
     },
@@ -556,7 +479,10 @@ const fn of_platform(
 }
 
 fn all() -> impl Iterator<Item = &'static Function> {
-    FUNCTIONS.iter().chain(&tasks::FUNCTIONS)
+    FUNCTIONS
+        .iter()
+        .chain(&policies::FUNCTIONS)
+        .chain(&tasks::FUNCTIONS)
 }
 
 /// Every function here, as the catalog's list names it.

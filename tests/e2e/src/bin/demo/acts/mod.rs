@@ -5,6 +5,7 @@ mod crash;
 mod letters;
 mod outage;
 mod story;
+mod tasks;
 mod tenancy;
 
 use std::collections::HashSet;
@@ -30,6 +31,7 @@ pub fn play(stage: &Stage, office: &Office, report: &mut Report) -> Fallible<()>
     outage::play(stage, office, report)?;
     crash::play(stage, office, report)?;
     letters::play(stage, report)?;
+    tasks::play(stage, report)?;
     tenancy::play(stage, report)?;
     reckon(stage, office, report)
 }
@@ -111,7 +113,10 @@ pub fn invite(stage: &Stage, receiver_log: &Path) {
     println!("{}\n", stage.cluster.psql_line(DATABASE));
     println!("  SELECT * FROM tms.target_status;");
     println!("  SELECT * FROM tms_worker_status();");
-    println!("  SELECT target_system, error_type, error_message, attempts FROM tms.dead_letter_queue;");
+    println!(
+        "  SELECT target_system, agent_name, state, error_type, error_message, attempts FROM tms.dead_letters;"
+    );
+    println!("  SELECT * FROM tms.task_status;");
     println!(
         "  UPDATE freight.tenders SET status = 'accepted' WHERE id = (SELECT max(id) FROM freight.tenders);"
     );

@@ -23,7 +23,7 @@ pub fn play(stage: &Stage, report: &mut Report) -> Fallible<()> {
     let [neighbour, company] = &stage.companies[..] else {
         return Err(crate::trouble::Trouble::new("the demo needs two companies"));
     };
-    screen::heading(&format!("6. {} beside {}", company.name, neighbour.name));
+    screen::heading(&format!("7. {} beside {}", company.name, neighbour.name));
     let mut client = stage.session(&company.role)?;
     compare_rows(stage, &mut client, neighbour, company, report)?;
     try_what_is_forbidden(&mut client, neighbour, report)
