@@ -23,7 +23,7 @@ const APPLICATION: &str = "agent_app";
 const RATE: u32 = 200;
 
 const POLICY: &str = "SELECT tms_policy_load('agent_policies: {worker: {allowed_functions: [rates.*],
-    rate_limits: {requests_per_minute: 6000000, max_concurrent: 1000},
+    rate_limits: {requests_per_minute: 6000000, max_concurrent: 5000},
     cost_guardrails: {max_tokens_per_task: 10000, circuit_breaker_threshold: 0.5}}}')";
 
 const PLAIN: &str = "
@@ -80,7 +80,8 @@ pub fn measure(options: &Options, figure: &mut Figure) {
 }
 
 fn empty(ground: &mut Ground) {
-    ground.command("TRUNCATE tms.agent_tasks; TRUNCATE tms.policy_decisions; TRUNCATE plain_tasks");
+    ground
+        .command("TRUNCATE tms.agent_tasks; TRUNCATE tms.policy_decisions; TRUNCATE plain_tasks; CHECKPOINT");
 }
 
 /// So that no client finds the line empty because the others were faster.
