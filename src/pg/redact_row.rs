@@ -15,6 +15,8 @@ use crate::api::landing::{Landed, Landing};
 struct Row {
     relation: pg_sys::Relation,
     tuple: pg_sys::HeapTuple,
+    /// The row as it was, of an UPDATE.
+    before: Option<pg_sys::HeapTuple>,
 }
 
 impl Row {
@@ -40,6 +42,18 @@ impl Row {
         // SAFETY: tuple and descriptor belong together, and the column is one of them.
         let datum = unsafe { pg_sys::SPI_getbinval(self.tuple, self.descriptor(), column, &raw mut is_null) };
         (!is_null).then_some(datum)
+    }
+
+    /// Whether an UPDATE leaves a column as it is: it landed before, and is not looked through again.
+    fn is_unchanged(&self, column: i32, now: pg_sys::Datum) -> bool {
+        let Some(before) = self.before else { return false };
+        let mut is_null = false;
+        // SAFETY: as in datum, of the row as it was; both values are of one type, a varlena, and each is as long as it says. What an
+        // UPDATE does not set it copies as it is stored, compressed or elsewhere.
+        unsafe {
+            let was = pg_sys::SPI_getbinval(before, self.descriptor(), column, &raw mut is_null);
+            !is_null && stored(was) == stored(now)
+        }
     }
 
     fn text(&self, name: &CStr) -> Option<Cow<'_, str>> {
@@ -90,6 +104,16 @@ impl Row {
     }
 }
 
+/// A varlena as it is stored.
+///
+/// # Safety
+/// The datum must be a varlena that outlives the slice.
+unsafe fn stored<'a>(datum: pg_sys::Datum) -> &'a [u8] {
+    let first = datum.cast_mut_ptr::<pg_sys::varlena>();
+    // SAFETY: by the caller.
+    unsafe { std::slice::from_raw_parts(first.cast::<u8>(), pgrx::varsize_any(first)) }
+}
+
 /// The row that is to be written, and the trigger's arguments.
 ///
 /// # Safety
@@ -98,10 +122,10 @@ unsafe fn called_with<'a>(fcinfo: pg_sys::FunctionCallInfo) -> (Row, Vec<&'a CSt
     // SAFETY: by the caller; tg_newtuple is set for UPDATE alone, and tgargs has tgnargs C strings.
     unsafe {
         let data = trigger_data(fcinfo);
-        let tuple = if (*data).tg_newtuple.is_null() {
-            (*data).tg_trigtuple
+        let (tuple, before) = if (*data).tg_newtuple.is_null() {
+            ((*data).tg_trigtuple, None)
         } else {
-            (*data).tg_newtuple
+            ((*data).tg_newtuple, Some((*data).tg_trigtuple))
         };
         if tuple.is_null() {
             pgrx::error!("tms.redact_row() is a row trigger before INSERT or UPDATE");
@@ -111,7 +135,12 @@ unsafe fn called_with<'a>(fcinfo: pg_sys::FunctionCallInfo) -> (Row, Vec<&'a CSt
             .map(|index| CStr::from_ptr(*trigger.tgargs.add(index)))
             .collect();
         let relation = (*data).tg_relation;
-        (Row { relation, tuple }, arguments)
+        let row = Row {
+            relation,
+            tuple,
+            before,
+        };
+        (row, arguments)
     }
 }
 
@@ -143,6 +172,9 @@ pub extern "C-unwind" fn tms_redact_row(fcinfo: pg_sys::FunctionCallInfo) -> pg_
                 pgrx::error!("tms.redact_row() was given a column that the table does not have");
             };
             let Some(datum) = row.datum(column) else { continue };
+            if row.is_unchanged(column, datum) {
+                continue;
+            }
             let name = name.to_string_lossy();
             let landed = match row.type_of(column) {
                 pg_sys::TEXTOID => {

@@ -174,6 +174,8 @@ pub(crate) struct Slot {
     pub(crate) decisions: Decisions,
     /// When the scheduler looks at tasks next: it sets it, and commits that know of something earlier lower it.
     pub(crate) tasks_due: AtomicI64,
+    /// Tasks came into a line since those who LISTEN were told.
+    pub(crate) tasks_news: AtomicBool,
     pub(crate) budgets: Budgets,
     /// How often a worker of this database ended with an error since it last ran for a minute.
     pub(crate) failures: AtomicU32,

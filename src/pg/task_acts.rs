@@ -14,6 +14,7 @@ use tms_domain::policy::ledger::Outcome;
 use super::shmem;
 use super::task_limits::{self, Place};
 use super::task_waiters::{self, Line};
+use crate::settings;
 
 /// Something that was done with a task.
 #[derive(Debug, Clone, Copy)]
@@ -126,8 +127,21 @@ fn tell(act: Act) {
         Act::Taken(..) => {}
         Act::Ended(place, id, outcome) => task_limits::end(&place, &id, outcome),
         Act::Prolonged(place, id, lease) => task_limits::prolong(&place, &id, lease),
-        Act::Queued(line, count) => task_waiters::wake(&line, count),
+        Act::Queued(line, count) => {
+            task_waiters::wake(&line, count);
+            tell_listeners();
+        }
         Act::Due(at) => tell_scheduler(at),
+    }
+}
+
+/// Has the scheduler tell those who LISTEN: a NOTIFY of the producer would make every commit wait for every other.
+fn tell_listeners() {
+    if settings::tasks::task_notify()
+        && let Some(slot) = shmem::my_slot()
+        && !slot.tasks_news.swap(true, Ordering::SeqCst)
+    {
+        slot.scheduler.wake();
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use pgrx::guc::{GucFlags, GucSetting};
+use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 static TASK_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30 * 24 * 60);
 static TASK_PUSH_LEASE: GucSetting<i32> = GucSetting::<i32>::new(15 * 60);
+static TASK_NOTIFY: GucSetting<bool> = GucSetting::<bool>::new(true);
 static TASK_LOST_LEASES: GucSetting<i32> = GucSetting::<i32>::new(3);
 
 /// `tms.task_retention`; `None`: kept for ever.
@@ -16,6 +17,11 @@ pub(crate) fn task_retention() -> Option<Duration> {
 /// `tms.task_push_lease`.
 pub(crate) fn task_push_lease() -> Duration {
     Duration::from_secs(super::unsigned(TASK_PUSH_LEASE.get()) as u64)
+}
+
+/// `tms.task_notify`.
+pub(crate) fn task_notify() -> bool {
+    TASK_NOTIFY.get()
 }
 
 /// `tms.task_lost_leases`.
@@ -46,6 +52,14 @@ pub(super) fn define() {
         c"An agent that is stopped loses one; a task that kills whoever takes it would go round for ever.",
         &TASK_LOST_LEASES,
         (0, 1_000),
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"tms.task_notify",
+        c"Whether the scheduler tells those who LISTEN on tms_tasks which agents have tasks.",
+        c"At most ten times a second, and only after tasks came in; an agent that waits inside tms_task_claim needs none of it.",
+        &TASK_NOTIFY,
+        GucContext::Sighup,
         GucFlags::default(),
     );
 }

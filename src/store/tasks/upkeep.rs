@@ -92,3 +92,19 @@ pub(crate) fn next_change(session: &Session) -> Option<i64> {
     let rows = session.run(&NEXT, &[], 0);
     rows.first().and_then(|row| row.int8(1))
 }
+
+/// Notifies the channel tms_tasks of each agent with tasks in a line, by its name.
+pub(crate) fn notify(session: &Session) {
+    static NOTIFY: Statement = Statement::new(
+        c"WITH RECURSIVE step (agent) AS (
+              (SELECT t.agent_name FROM tms.agent_tasks t WHERE t.turn IS NOT NULL ORDER BY t.agent_name LIMIT 1)
+              UNION ALL
+              SELECT (SELECT t.agent_name FROM tms.agent_tasks t
+                       WHERE t.turn IS NOT NULL AND t.agent_name OPERATOR(pg_catalog.>) step.agent
+                       ORDER BY t.agent_name LIMIT 1)
+                FROM step WHERE step.agent IS NOT NULL)
+          SELECT pg_catalog.pg_notify('tms_tasks', step.agent) FROM step WHERE step.agent IS NOT NULL LIMIT 10000",
+        &[],
+    );
+    session.run(&NOTIFY, &[], 0);
+}

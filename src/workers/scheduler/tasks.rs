@@ -1,7 +1,8 @@
 //! Tasks by the clock: whose time comes, and whose lease runs out.
 
+use std::cell::Cell;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::api::tasks::{claim, push};
 use crate::pg::shmem::{NEVER, Slot};
@@ -12,32 +13,51 @@ use crate::store::tasks::upkeep;
 
 /// After what kept it from being done, such as somebody's lock.
 const AGAIN_US: i64 = 1_000_000;
+/// Tasks may come in by thousands; who listens looks for all there are.
+const BETWEEN_TELLING: Duration = Duration::from_millis(100);
 
 /// What the scheduler knows of tasks.
 pub(super) struct Tasks<'a> {
     slot: &'a Slot,
+    /// When those who LISTEN may be told again.
+    tell_from: Cell<Instant>,
 }
 
 impl<'a> Tasks<'a> {
     /// It looks at once: nobody knows what an earlier one has left.
     pub(super) fn of(slot: &'a Slot) -> Self {
         slot.tasks_due.store(0, Ordering::SeqCst);
-        Self { slot }
+        Self {
+            slot,
+            tell_from: Cell::new(Instant::now()),
+        }
     }
 
     /// Whether there may be something to do.
     pub(super) fn are_due(&self) -> bool {
-        self.slot.tasks_due.load(Ordering::SeqCst) <= server::now()
+        self.slot.tasks_due.load(Ordering::SeqCst) <= server::now() || self.has_news()
+    }
+
+    fn has_news(&self) -> bool {
+        self.slot.tasks_news.load(Ordering::SeqCst) && self.tell_from.get() <= Instant::now()
     }
 
     /// For how long there is nothing, as far as is known.
     pub(super) fn due_in(&self) -> Duration {
         let at = self.slot.tasks_due.load(Ordering::SeqCst);
-        Duration::from_micros(u64::try_from(at.saturating_sub(server::now())).unwrap_or(0))
+        let by_clock = Duration::from_micros(u64::try_from(at.saturating_sub(server::now())).unwrap_or(0));
+        if self.slot.tasks_news.load(Ordering::SeqCst) {
+            by_clock.min(self.tell_from.get().saturating_duration_since(Instant::now()))
+        } else {
+            by_clock
+        }
     }
 
     /// Moves what is due, and finds out when to look next.
     pub(super) fn see_to(&self) -> Result<(), Failed> {
+        if self.has_news() {
+            self.tell()?;
+        }
         // Before the look: what is committed from now on lowers it again.
         self.slot.tasks_due.store(NEVER, Ordering::SeqCst);
         let next = worker::transaction(|| {
@@ -63,5 +83,12 @@ impl<'a> Tasks<'a> {
             self.slot.tasks_due.fetch_min(at, Ordering::SeqCst);
         }
         next.map(drop)
+    }
+
+    /// Tells those who LISTEN which agents have tasks in their lines.
+    fn tell(&self) -> Result<(), Failed> {
+        self.slot.tasks_news.store(false, Ordering::SeqCst);
+        self.tell_from.set(Instant::now() + BETWEEN_TELLING);
+        worker::transaction(|| spi::connect(upkeep::notify))
     }
 }

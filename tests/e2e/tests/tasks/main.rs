@@ -2,10 +2,12 @@
 
 mod budgets;
 mod confirm;
+mod crashes;
 mod fences;
 mod letters;
 mod life;
 mod limits;
+mod model;
 mod push;
 mod rights;
 mod stage;

@@ -16,12 +16,17 @@ const TEXTS: [&str; 6] = [
     "tms.tls_key_file",
 ];
 /// Numbers that count things, and so have no unit.
-const PLAIN: [&str; 5] = [
+const PLAIN: [&str; 10] = [
+    "tms.dead_letter_in_flight",
+    "tms.dead_letter_jitter",
+    "tms.dead_letter_rate",
+    "tms.dead_letter_rounds",
     "tms.default_max_retries",
     "tms.io_threads",
     "tms.max_in_flight",
     "tms.max_policy_agents",
     "tms.max_reservations",
+    "tms.task_lost_leases",
 ];
 
 #[test]
@@ -55,6 +60,7 @@ fn each_setting_has_a_description_and_a_range() {
                 assert!(low < high && (low..=high).contains(&default), "{name}: {default}");
                 assert!(high < i64::from(i32::MAX), "{name} has no range");
             }
+            "bool" => {}
             "enum" => assert!(row.get::<_, Option<Vec<String>>>("enumvals").is_some(), "{name}"),
             "string" => assert!(TEXTS.contains(&name.as_str()), "{name} is a text"),
             other => panic!("{name} is of type {other}"),

@@ -107,6 +107,13 @@ fn field(place: &str, name: &str) -> Result<String, Problem> {
         let message = format!("\"{place}\" of the redaction rules is {} bytes long", name.len());
         return Err(Problem::new(message).detail(expected));
     }
+    if name.starts_with("$.") || name.starts_with("$[") {
+        // As a key it would match nothing, and whoever wrote it would not hear of it.
+        let message = format!("\"{place}\" of the redaction rules is a path: {}", quoted(name));
+        return Err(Problem::new(message).detail(expected).hint(
+            "Put it under \"paths\" of tms_redact_rules; a key that begins so is named by a path, too.",
+        ));
+    }
     let field = canonical(name);
     if field.is_empty() {
         let message = format!(

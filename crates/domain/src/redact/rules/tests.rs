@@ -495,3 +495,26 @@ fn a_list_of_fields_is_a_set() {
     assert!(Rules::from_fields(&many).is_err());
     assert!(Rules::from_fields(&many[1..]).is_ok());
 }
+
+#[test]
+fn a_path_among_fields_is_told_and_not_taken_for_a_key() {
+    let fields = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    for path in ["$.a.b", "$..email", "$[0]", "$..["] {
+        let problem = Rules::from_fields(&fields(&["phone", path])).unwrap_err();
+        assert!(
+            problem
+                .message
+                .starts_with("\"fields[2]\" of the redaction rules is a path"),
+            "{problem:?}"
+        );
+        assert!(
+            problem
+                .hint
+                .as_deref()
+                .is_some_and(|hint| hint.contains("\"paths\""))
+        );
+        let document = json!({ "fields": [path] });
+        assert!(Rules::parse(&document, &|_| Ok(())).is_err(), "{path}");
+    }
+    assert!(Rules::from_fields(&fields(&["$oid", "$"])).is_ok());
+}
