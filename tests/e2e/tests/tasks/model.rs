@@ -281,6 +281,8 @@ impl Pair {
                 let refused = Refusal::of(&error);
                 assert_eq!(refused.code, "55000", "{sql}: {refused:?}");
                 assert!(!expected, "{sql} was refused: {task:?} at {}", self.model.now);
+                // As in confirm: what looks for rows that nobody has locked must not come too early.
+                run(&mut self.agent, "SELECT 1");
             }
         }
     }
@@ -359,6 +361,8 @@ impl Pair {
             Err(error) => {
                 assert_eq!(Refusal::of(&error).code, "55000", "{task:?}");
                 assert!(!task.waits, "{task:?}");
+                // The error is told before the transaction lets go of the row, which a claim would pass by.
+                run(&mut self.approver, "SELECT 1");
             }
             Ok(()) => {
                 assert!(task.waits, "{task:?}");
